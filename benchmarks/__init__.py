@@ -1,0 +1,1 @@
+"""Measures raybackfill beside Polars, DuckDB and Ray Data on the same work: `python -m benchmarks`."""

@@ -1,0 +1,5 @@
+"""python -m raybackfill: the command line."""
+
+from raybackfill.cli import main
+
+main()

@@ -1,0 +1,268 @@
+"""What Python users call, and the command line too."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from raybackfill.code import Code, bundle_job, no_code
+from raybackfill.control.planning.plan import Plan, difference_of_requests
+from raybackfill.driver import Gate
+from raybackfill.errors import FencedError, SpecError
+from raybackfill.observe import Listener, Silent
+from raybackfill.paths import PlanPaths, RunPaths, key_of, runs
+from raybackfill.plan_store import load_plan, save_plan
+from raybackfill.planner import make_plan
+from raybackfill.planning_parts import PlanningParts, look_at_source
+from raybackfill.runs import OpenedRun, create_run, newest_run, open_run_at, run_uris
+from raybackfill.spec import BackfillSpec, StorageSpec, read_moment, read_spec
+from raybackfill.storage.meter import Meter
+from raybackfill.wiring import Stores, state_store
+
+NO_OVERRIDES: Mapping[str, str] = {}
+
+
+def load(
+    config: str | Path, *, set: Mapping[str, str] = NO_OVERRIDES, project: str | Path | None = None
+) -> Backfill:
+    """Read a config. `set` overrides keys: {"scope.start": "2025-02-01"}. `project` is the root of the
+    job's code, by default the nearest folder above the config with a pyproject.toml, else its own.
+
+    SpecError names the file, the line, the key, and what was expected.
+    """
+    path = Path(config)
+    root = Path(project).resolve() if project else _project_root(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise SpecError(f"the config cannot be read: {reason}", where=str(path)) from error
+
+    def read_file(name: str) -> str:
+        return Path(name).read_text(encoding="utf-8")
+
+    spec = read_spec(text, where=str(path), root=str(root), overrides=set, read_file=read_file)
+    return Backfill(spec, root, str(path))
+
+
+def _project_root(config: Path) -> Path:
+    folders = list(config.resolve().parents)
+    return next((folder for folder in folders if (folder / "pyproject.toml").exists()), folders[0])
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """A config, read and checked. Nothing is looked at or changed before `plan` or `run`."""
+
+    spec: BackfillSpec
+    root: Path
+    config: str
+
+    def plan(self, as_of: str | None = None) -> Plan:
+        """Look at source and target, and store the plan in the state folder. `as_of` is a date or a
+        time (default now): the job's only clock. SpecError says what cannot work."""
+        plan, _ = self._plan(as_of)
+        return plan
+
+    def open_plan(self, plan_id: str) -> Plan:
+        """A stored plan. SpecError where there is none, or where it was made for another config."""
+        stores = self._stores()
+        plan, _ = load_plan(stores.state, self._plan_paths(plan_id))
+        if plan.recipe.spec != self.spec:
+            raise SpecError(
+                f"plan {plan_id} was made for another state of this config",
+                where=self.config,
+                next="plan again, or undo the change",
+                exit_code=4,
+            )
+        return plan
+
+    def run(
+        self,
+        plan: Plan | None = None,
+        *,
+        engine: str = "ray",
+        address: str | None = None,
+        workers: int | None = None,
+        publish: bool = True,
+        new: bool = False,
+        as_of: str | None = None,
+        listener: Listener | None = None,
+        stop_asked: Callable[[], bool] = lambda: False,
+    ) -> Run:
+        """Carry out the plan (made now, if none is given) and publish. Comes back when it ended.
+
+        With an unfinished run of the same spec and code it goes on with that one; `new` starts
+        another all the same. `engine` is "ray" or "inline" (this process); Ray is a local one unless
+        `address` or RAY_ADDRESS names a cluster. Raises one of the five errors, each with .exit_code;
+        a gate that refuses is a result: Run.gate.
+        """
+        stores = self._stores()
+        listener = listener or Silent()
+        unfinished = None if new else self._unfinished(stores)
+        if unfinished is not None and plan is None:
+            listener.say(f"going on with {unfinished.paths.run_id}")
+            opened = unfinished
+        else:
+            plan = plan or self._plan(as_of, stores)[0]
+            opened = create_run(stores.state, self.spec, plan, now(), secrets.token_hex(2))
+        gate = opened.carry_out(
+            engine=engine,
+            address=address or os.environ.get("RAY_ADDRESS"),
+            workers=workers or self.spec.limits.concurrency,
+            publish=publish,
+            listener=listener,
+            stop_asked=stop_asked,
+        )
+        return Run(opened, gate)
+
+    def runs(self, most: int = 20) -> list[Run]:
+        """Its runs, the newest first."""
+        store = self._stores().state
+        uris = run_uris(store, self.spec.state, self.spec.name)
+        return [Run(open_run_at(store, uri)) for uri in uris[:most]]
+
+    def newest_run(self) -> Run:
+        opened = newest_run(self._stores().state, self.spec)
+        if opened is None:
+            raise SpecError(
+                f"{self.spec.name} has no run yet", where=self.config, next=f"raybackfill run {self.config}"
+            )
+        return Run(opened)
+
+    def _unfinished(self, stores: Stores) -> OpenedRun | None:
+        """Its newest run, if that is not at its end. Refused (exit 4) where it asks for something else."""
+        opened = newest_run(stores.state, self.spec)
+        if opened is None or opened.is_finished:
+            return None
+        difference = difference_of_requests(opened.plan.recipe, self.spec, self._code().fingerprint)
+        if difference:
+            raise SpecError(
+                f"run {opened.paths.run_id} is unfinished, and what is asked changed since: {difference}",
+                where=self.config,
+                next=f"finish that one: raybackfill resume {opened.uri}; or start anew: --new",
+                exit_code=4,
+            )
+        return opened
+
+    def _plan(self, as_of: str | None, stores: Stores | None = None) -> tuple[Plan, Code]:
+        stores = stores or self._stores()
+        code = self._code()
+        moment = now() if as_of is None else _instant(as_of, self.spec.timezone)
+        plan = make_plan(self.spec, PlanningParts(self.spec, stores), code, moment)
+        save_plan(stores.state, self._plan_paths(plan.id), plan, code.bundle)
+        return plan, code
+
+    def _code(self) -> Code:
+        transform = self.spec.transform
+        if transform.python is None:
+            return no_code(transform.sql or "")
+        return bundle_job(transform.python, self.root)
+
+    def _stores(self) -> Stores:
+        return Stores(self.spec, Meter())
+
+    def _plan_paths(self, plan_id: str) -> PlanPaths:
+        return PlanPaths(key_of(self.spec.state), self.spec.name, plan_id)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a backfill. `gate` is what refused its publish, if anything did."""
+
+    _opened: OpenedRun = field(repr=False)
+    gate: Gate | None = None
+
+    @property
+    def id(self) -> str:
+        return self._opened.paths.run_id
+
+    @property
+    def uri(self) -> str:
+        return self._opened.uri
+
+    @property
+    def exit_code(self) -> int:
+        return 4 if self.gate else int(self.status()["exit_code"])
+
+    def status(self) -> dict[str, Any]:
+        """What the journal says of it now (the document of `status --json`)."""
+        return self._opened.status()
+
+    def resume(
+        self,
+        *,
+        engine: str = "ray",
+        address: str | None = None,
+        workers: int | None = None,
+        listener: Listener | None = None,
+        stop_asked: Callable[[], bool] = lambda: False,
+    ) -> Run:
+        """Go on where it stopped, with the plan and the code that it began with."""
+        if self._opened.is_finished:
+            return self
+        gate = self._opened.carry_out(
+            engine=engine,
+            address=address or os.environ.get("RAY_ADDRESS"),
+            workers=workers or self._opened.plan.recipe.spec.limits.concurrency,
+            publish=True,
+            listener=listener or Silent(),
+            stop_asked=stop_asked,
+        )
+        return Run(self._opened, gate)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What lies at a source: a template that fits its paths, the columns these say, and all columns."""
+
+    template: str
+    path_columns: tuple[str, ...]
+    schema: pa.Schema
+
+
+def look_at(uri: str, root: Path, storage: StorageSpec = StorageSpec()) -> Look:  # noqa: B008 (frozen)
+    """Look at a source before there is a config for it. SpecError where nothing lies there."""
+    document = f"name: look\nsource: {{uri: {json.dumps(uri)}}}\ntarget: {{uri: _raybackfill_look/table}}\n"
+    spec = read_spec(document, where="--source", root=str(root), read_file=lambda name: "")
+    spec = replace(spec, source=replace(spec.source, storage=storage))
+    store = Stores(spec, Meter()).source
+    return Look(*look_at_source(store, spec.source))
+
+
+def open_run(uri: str, storage: StorageSpec = StorageSpec()) -> Run:  # noqa: B008 (frozen)
+    """The run at a URI, from any machine: its plan and code lie beside it."""
+    return Run(open_run_at(state_store(uri, storage), uri))
+
+
+def find_run(run: str, state: str | None) -> Run:
+    """A run by its URI or, within a state folder, by its ID ("NAME-20250401T093012Z-x7k2")."""
+    if "/" in run:
+        return open_run(run)
+    if not state:
+        raise SpecError(
+            f"{run} is a run's ID, and it is not said where runs are kept",
+            next="give --state URI or RAYBACKFILL_STATE, or the run's URI",
+        )
+    name = run.rsplit("-", 2)[0]
+    return open_run(f"{runs(state, name)}/{run}")
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _instant(text: str, timezone: str) -> str:
+    micros = read_moment(text, timezone).instant
+    return datetime.fromtimestamp(micros / 1e6, UTC).isoformat().replace("+00:00", "Z")
+
+
+__all__ = ["Backfill", "FencedError", "Plan", "Run", "RunPaths", "find_run", "load", "open_run"]

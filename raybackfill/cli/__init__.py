@@ -1,0 +1,26 @@
+"""The command line: one command a file. Results go to stdout, news to stderr."""
+
+from __future__ import annotations
+
+import click
+
+from raybackfill import __version__
+from raybackfill.cli.demo import demo
+from raybackfill.cli.frame import Group
+from raybackfill.cli.init import init
+from raybackfill.cli.list import list_runs
+from raybackfill.cli.plan import plan
+from raybackfill.cli.resume import resume
+from raybackfill.cli.run import run
+from raybackfill.cli.schema import schema
+from raybackfill.cli.status import status
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="raybackfill")
+def main() -> None:
+    """Rebuild historical data in object storage: find out what is wrong, plan, run, publish."""
+
+
+for command in (init, plan, run, resume, status, list_runs, schema, demo):
+    main.add_command(command)

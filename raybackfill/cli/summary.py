@@ -1,0 +1,155 @@
+"""Plans and runs as text for a terminal, from the same documents that --json prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from raybackfill.api import Run
+from raybackfill.observe.words import amount, duration, plural, size
+
+LABEL_WIDTH = 12
+COLUMNS_NAMED_MAX = 12
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """status --json, with the gate that refused the publish, if one did."""
+    document = run.status()
+    if run.gate is not None:
+        refused = {"name": run.gate.name, "result": "refused", "reason": run.gate.reason}
+        document |= {"gates": [refused], "next": run.gate.next}
+    return {**document, "exit_code": run.exit_code}
+
+
+def plan_text(plan: Mapping[str, Any]) -> str:
+    source, target, units = plan["source"], plan["target"], plan["units"]
+    rows = (
+        f"{amount(source['rows'])} rows" if source["rows_exact"] else f"about {amount(source['rows'])} rows"
+    )
+    partitions = plural(plan["partitions"]["count"], "partition")
+    return _lines(
+        f"plan {plan['plan_id']} of {plan['backfill']}",
+        ("source", source["uri"]),
+        (
+            "",
+            f"{plural(source['objects'], 'object')} ({source['format']}), {size(source['bytes'])}, {rows}, "
+            f"{partitions}",
+        ),
+        ("", f"{plan['partitions']['first']} .. {plan['partitions']['last']}"),
+        *(("", text) for text in _missing(plan)),
+        ("scope", _scope(plan["scope"])),
+        ("columns", _columns(source["schema"])),
+        *(("drift", text) for text in _drift(plan)),
+        ("job", _job(plan["code"])),
+        ("target", target["uri"]),
+        ("", _target(target)),
+        ("", f"columns {_columns(target['schema'])}"),
+        *(("differs", text) for text in _differences(target)),
+        ("units", _units(units)),
+        *(("ignored", text) for text in _ignored(source)),
+        ("plan lies in", plan["plan_uri"]),
+        ("next", plan["next"]),
+    )
+
+
+def run_text(run: Mapping[str, Any]) -> str:
+    rows, units, table = run["rows"], run["units"], run["table"]
+    done = units["staged"] + units["published"]
+    failed = f", {units['failed']} failed" if units["failed"] else ""
+    return _lines(
+        f"run {run['run_id']}: {run['state']}",
+        *(("because", held["reason"]) for held in run["held_by"]),
+        ("units", f"{done:,} of {units['total']:,} done{failed}"),
+        ("rows", _rows(rows)),
+        ("bytes", f"{size(run['bytes']['read'])} read, {size(run['bytes']['staged'])} written"),
+        ("time", f"{duration(run['elapsed_seconds'])}{_rate(run)}"),
+        (
+            "table",
+            table["uri"] + (f", version {table['version']}" if table["version"] else ", not published"),
+        ),
+        *(("failed", f"{error['unit']}: {error['message']}") for error in run["errors"][:3]),
+        ("run lies in", run["run_uri"]),
+        ("next", run["next"]),
+    )
+
+
+def _lines(title: str, *rows: tuple[str, str]) -> str:
+    return "\n".join([title, *(f"  {label:<{LABEL_WIDTH}} {text}" for label, text in rows)])
+
+
+def _rows(rows: Mapping[str, int]) -> str:
+    """Every count that is not nothing: read = out + filtered + quarantined + merged (- added)."""
+    others = [f"{rows[name]:,} {name}" for name in rows if name not in ("read", "out") and rows[name]]
+    return ", ".join([f"{rows['read']:,} read", f"{rows['out']:,} out", *others])
+
+
+def _rate(run: Mapping[str, Any]) -> str:
+    rate = run["rate"]
+    if not rate["rows_per_second"]:
+        return ""
+    return f", {amount(rate['rows_per_second'])} rows/s, {size(rate['bytes_per_second'])}/s"
+
+
+def _missing(plan: Mapping[str, Any]) -> Iterator[str]:
+    missing = plan["partitions"]["missing"]
+    if missing:
+        names = ", ".join(plan["partitions"]["missing_examples"])
+        yield f"the source has nothing for {plural(missing, 'partition')} of the scope: {names}, .."
+
+
+def _scope(scope: Mapping[str, Any]) -> str:
+    said = []
+    if scope["start"] or scope["end"]:
+        said.append(f"{scope['start'] or '..'} <= {scope['column']} < {scope['end'] or '..'}")
+    said += [f"{name} in {', '.join(values)}" for name, values in scope["include"].items()]
+    said += [f"{name} not in {', '.join(values)}" for name, values in scope["exclude"].items()]
+    return " and ".join(said) or "the whole table"
+
+
+def _columns(schema: Mapping[str, str]) -> str:
+    shown = [f"{name} {kind}" for name, kind in list(schema.items())[:COLUMNS_NAMED_MAX]]
+    more = len(schema) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _drift(plan: Mapping[str, Any]) -> Iterator[str]:
+    for found in plan["drift"]:
+        objects = plural(found["objects"], "object")
+        yield f"{found['column']}: {found['kind']} in {objects}, e.g. {found['example']}"
+
+
+def _job(code: Mapping[str, Any]) -> str:
+    version = f", version {code['version']}" if code["version"] else ""
+    return f"{code['ref']}{version}, code {code['fingerprint'][:12]}"
+
+
+def _target(target: Mapping[str, Any]) -> str:
+    said = [f"{target['mode']}: {plural(target['partitions_replaced'], 'partition')} rewritten"]
+    if target["partitions_carried"]:
+        said.append(f"{target['partitions_carried']:,} rewritten with rows out of scope carried over")
+    if target["partitions_new"]:
+        said.append(f"{target['partitions_new']:,} new")
+    if target["partitions_emptied"]:
+        said.append(f"{target['partitions_emptied']:,} that may get no rows")
+    said.append(f"{target['partitions_untouched']:,} untouched")
+    return ", ".join(said)
+
+
+def _differences(target: Mapping[str, Any]) -> Iterator[str]:
+    for found in target["differences"]:
+        live, output = found["live"] or "absent", found["output"] or "absent"
+        yield f"{found['column']}: {live} in the table, {output} in the output"
+
+
+def _units(units: Mapping[str, Any]) -> str:
+    carry = f" ({units['stages']['carry']} carry over)" if units["stages"]["carry"] else ""
+    return (
+        f"{units['count']:,}{carry}, the largest {size(units['decoded_bytes_max'])} decoded; "
+        f"about {size(units['memory_bytes_max'])} of memory a worker"
+    )
+
+
+def _ignored(source: Mapping[str, Any]) -> Iterator[str]:
+    if source["ignored_objects"]:
+        names = ", ".join(source["ignored_examples"][:3])
+        yield f"{plural(source['ignored_objects'], 'object')} that do not fit source.path: {names}"

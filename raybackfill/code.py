@@ -1,0 +1,172 @@
+"""A job's code: found, imported, hashed, bundled, and loaded again from the bundle.
+
+Every module below the project's root that the job's import reached is the job's code. The bundle
+is stored with the plan; workers and resumes load that, never what lies on somebody's disk by now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import io
+import sys
+import tempfile
+import threading
+import traceback
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from raybackfill.errors import SpecError
+
+_IMPORTING = threading.Lock()
+# Zip archives carry times: a constant one, so that the same code gives the same bytes.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Code:
+    """The bundle (a zip of the modules, paths below the project's root) and its fingerprint."""
+
+    ref: str
+    fingerprint: str
+    bundle: bytes
+
+
+def bundle_job(ref: str, root: Path) -> Code:
+    """Import "module:function" from the project at `root` and collect what the import reached.
+
+    SpecError where the module or the function is not there, or its import raises.
+    """
+    root = root.resolve()
+    with _IMPORTING:
+        # What an earlier import left would not be imported again, and so not be counted as reached.
+        aside = _take_out(lambda module: _is_project_code(_origin(module), root))
+        try:
+            _find(ref, root)
+            # The script that runs is not the job's code, though it may lie beside it.
+            reached = {_origin(module) for name, module in list(sys.modules.items()) if name != "__main__"}
+        finally:
+            sys.modules.update({name: module for name, module in aside.items() if name not in sys.modules})
+    modules = sorted(path for path in reached if path is not None and _is_project_code(path, root))
+    files = {path.relative_to(root).as_posix(): path.read_bytes() for path in modules}
+    return Code(ref, fingerprint(files), _zip(files))
+
+
+def no_code(text: str) -> Code:
+    """The code of a backfill without Python: its SQL, or nothing."""
+    return Code("sql" if text else "identity", fingerprint({"transform.sql": text.encode()}), _zip({}))
+
+
+def fingerprint(files: dict[str, bytes]) -> str:
+    """SHA-256 (hex) over the names and contents of the modules."""
+    digest = hashlib.sha256()
+    for name, content in sorted(files.items()):
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def load_job(ref: str, bundle: bytes) -> Callable[..., Any]:
+    """The job's function, from its bundle: unpacked once a process and content into a fresh folder."""
+    content = hashlib.sha256(bundle).hexdigest()
+    with _IMPORTING:
+        if content not in _unpacked:
+            # A folder of this process's own: what somebody put at a guessable place is never run.
+            _unpacked[content] = tempfile.TemporaryDirectory(prefix="raybackfill-code-")
+            with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+                archive.extractall(_unpacked[content].name)
+        root = Path(_unpacked[content].name).resolve()
+        packages = {path.name.removesuffix(".py") for path in root.iterdir()}
+        # Modules of the same names that came from elsewhere would be taken for these.
+        _take_out(lambda module: _is_foreign(module, packages, root))
+        return _find(ref, root)
+
+
+# Kept for the life of the process, and removed with it.
+_unpacked: dict[str, tempfile.TemporaryDirectory[str]] = {}
+
+
+def _find(ref: str, root: Path) -> Callable[..., Any]:
+    module_name, _, attribute = ref.partition(":")
+    sys.path.insert(0, str(root))
+    try:
+        importlib.invalidate_caches()
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise _import_failed(ref, root, error) from error
+    finally:
+        sys.path.remove(str(root))
+    found = getattr(module, attribute, None)
+    if not callable(found):
+        names = sorted(n for n, v in vars(module).items() if callable(v) and v.__module__ == module_name)
+        raise SpecError(
+            f"{module_name} has no function {attribute!r}",
+            where="transform.python",
+            next=f"it has {', '.join(names) or 'none'}",
+        )
+    return found  # type: ignore[no-any-return]
+
+
+def _take_out(wanted: Callable[[ModuleType], bool]) -> dict[str, ModuleType]:
+    """Remove modules from those that Python holds as imported."""
+    names = [name for name, module in list(sys.modules.items()) if name != "__main__" and wanted(module)]
+    return {name: sys.modules.pop(name) for name in names}
+
+
+def _is_foreign(module: ModuleType, packages: set[str], root: Path) -> bool:
+    if getattr(module, "__name__", "").split(".")[0] not in packages:
+        return False
+    origin = _origin(module)
+    return origin is None or not origin.is_relative_to(root)
+
+
+def _import_failed(ref: str, root: Path, error: Exception) -> SpecError:
+    module_name = ref.partition(":")[0]
+    if isinstance(error, ModuleNotFoundError) and error.name and module_name.startswith(error.name):
+        return SpecError(
+            f"there is no module {error.name} below {root}",
+            where="transform.python",
+            next="write it as folder.module:function, seen from the project's root (--project DIR)",
+        )
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return SpecError(
+        f"importing {module_name} raised {type(error).__name__}: {error}",
+        where="transform.python",
+        next=f"see {place.filename}:{place.lineno}",
+    )
+
+
+def _forget_others(package: str, root: Path) -> None:
+    """Drop modules of the same name that came from another root, so that this root's are imported."""
+    for name, module in list(sys.modules.items()):
+        if name == package or name.startswith(package + "."):
+            origin = _origin(module)
+            if origin is None or not origin.is_relative_to(root):
+                del sys.modules[name]
+
+
+def _origin(module: ModuleType) -> Path | None:
+    """Where a module lies: its file, or a namespace package's folder; None for built-in ones."""
+    file = getattr(module, "__file__", None)
+    folders = [file] if file else list(getattr(module, "__path__", []))
+    return Path(folders[0]) if folders and isinstance(folders[0], str) else None
+
+
+def _is_project_code(path: Path | None, root: Path) -> bool:
+    """Whether a file is a module below the root, and not of an environment or raybackfill itself."""
+    if path is None or path.suffix != ".py" or not path.is_relative_to(root):
+        return False
+    parts = path.relative_to(root).parts
+    return "site-packages" not in parts and parts[0] != "raybackfill" and not parts[0].startswith(".")
+
+
+def _zip(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted(files.items()):
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), content)
+    return buffer.getvalue()

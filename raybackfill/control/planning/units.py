@@ -1,0 +1,152 @@
+"""Decides the units: crowds of small objects are packed, oversized ones are split by row groups."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from raybackfill.errors import SpecError
+from raybackfill.model import Piece, Unit
+
+# Small enough that a retry is cheap and the last units of a run do not leave workers idle; large
+# enough that starting one (some milliseconds) is nothing beside its work.
+UNIT_BYTES_SMALL = 32_000_000
+# A plan grows to about this many units before the units grow.
+UNITS_WANTED_MAX = 10_000
+# What a worker holds beside a unit's rows, and how often it holds these at its peak (measured:
+# decoded rows, the job's rows, and buffers of the writer).
+WORKER_BASE_BYTES = 200_000_000
+WORKER_COPIES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedObject:
+    """One source object as planned: its piece, its parts (rows, decoded bytes of each row group),
+    and the number of the source partition it belongs to."""
+
+    piece: Piece
+    row_groups: tuple[tuple[int, int], ...]
+    partition: int
+
+
+def unit_bytes_max(worker_memory_bytes: int) -> int:
+    """The decoded size of the largest unit that fits a worker."""
+    return max((worker_memory_bytes - WORKER_BASE_BYTES) // WORKER_COPIES, 1_000_000)
+
+
+def unit_bytes_wanted(total_bytes: int, bytes_max: int) -> int:
+    return min(max(UNIT_BYTES_SMALL, total_bytes // UNITS_WANTED_MAX), bytes_max)
+
+
+def plan_units(
+    objects: Sequence[PlannedObject],
+    *,
+    basis: str,
+    stage: str,
+    whole_partitions: bool,
+    bytes_max: int,
+    first_index: int = 0,
+) -> Iterator[Unit]:
+    """Cut the objects, in their order, into units of about the wanted size, never above the largest
+    but for a single object that cannot be split and is streamed.
+
+    The same objects give the same units, with the same IDs: hashes of `basis`, stage and pieces.
+    SpecError where `whole_partitions` and one does not fit a worker.
+    """
+    wanted = unit_bytes_wanted(sum(item.piece.decoded_bytes for item in objects), bytes_max)
+    if whole_partitions:
+        groups = _packed_partitions(objects, wanted, bytes_max)
+    else:
+        groups = _packed(_split(objects, wanted), wanted)
+    for index, pieces in enumerate(groups, first_index):
+        yield Unit(unit_id(basis, stage, pieces), index, stage, tuple(pieces))
+
+
+def unit_id(basis: str, stage: str, pieces: Iterable[Piece]) -> str:
+    digest = hashlib.sha256(f"{basis}\0{stage}".encode())
+    for piece in pieces:
+        digest.update(f"\0{piece.key}\0{piece.tag}\0{piece.row_groups}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _split(objects: Iterable[PlannedObject], wanted: int) -> Iterator[tuple[int, Piece]]:
+    for item in objects:
+        if item.piece.decoded_bytes <= wanted or len(item.row_groups) < 2:
+            yield item.partition, item.piece
+        else:
+            yield from ((item.partition, piece) for piece in _by_row_groups(item, wanted))
+
+
+def _by_row_groups(item: PlannedObject, wanted: int) -> Iterator[Piece]:
+    chosen: list[int] = []
+    size = 0
+    for index, (_, group_bytes) in enumerate(item.row_groups):
+        if chosen and size + group_bytes > wanted:
+            yield _part(item, chosen)
+            chosen, size = [], 0
+        chosen.append(index)
+        size += group_bytes
+    yield _part(item, chosen)
+
+
+def _part(item: PlannedObject, chosen: Sequence[int]) -> Piece:
+    rows = sum(item.row_groups[index][0] for index in chosen)
+    size = sum(item.row_groups[index][1] for index in chosen)
+    return replace(item.piece, row_groups=tuple(chosen), rows=rows, decoded_bytes=size)
+
+
+def _packed(pieces: Iterable[tuple[int, Piece]], wanted: int) -> Iterator[list[Piece]]:
+    """Fill units in order. A partition that fits is not begun at the end of a unit that it would
+    overfill: its rows stay together, and so do its files."""
+    waiting: list[Piece] = []
+    size = 0
+    for _, partition in _runs(pieces):
+        partition_bytes = sum(piece.decoded_bytes for piece in partition)
+        if waiting and size + partition_bytes > wanted:
+            yield waiting
+            waiting, size = [], 0
+        for piece in partition:
+            if waiting and size + piece.decoded_bytes > wanted:
+                yield waiting
+                waiting, size = [], 0
+            waiting.append(piece)
+            size += piece.decoded_bytes
+    if waiting:
+        yield waiting
+
+
+def _packed_partitions(
+    objects: Iterable[PlannedObject], wanted: int, bytes_max: int
+) -> Iterator[list[Piece]]:
+    waiting: list[Piece] = []
+    size = 0
+    for _, pieces in _runs((item.partition, item.piece) for item in objects):
+        partition_bytes = sum(piece.decoded_bytes for piece in pieces)
+        if partition_bytes > bytes_max:
+            raise SpecError(
+                f"transform.per: partition needs all rows of a source partition at once: "
+                f"{partition_bytes:,} bytes decoded, and a unit may have {bytes_max:,}",
+                where=pieces[0].key,
+                next="raise limits.worker_memory, or write the job for per: rows",
+            )
+        if waiting and size + partition_bytes > wanted:
+            yield waiting
+            waiting, size = [], 0
+        waiting.extend(pieces)
+        size += partition_bytes
+    if waiting:
+        yield waiting
+
+
+def _runs(pieces: Iterable[tuple[int, Piece]]) -> Iterator[tuple[int, list[Piece]]]:
+    """Neighbours of the same source partition, together."""
+    current, group = None, list[Piece]()
+    for partition, piece in pieces:
+        if group and partition != current:
+            yield current or 0, group
+            group = []
+        current = partition
+        group.append(piece)
+    if group:
+        yield current or 0, group

@@ -1,0 +1,88 @@
+"""Decides what a run says of itself: the document behind `status --json`, `run` and `list`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from raybackfill.control.running.ledger import Ledger
+
+EXIT_CODES = {"published": 0, "staged": 0, "running": 0, "publishing": 0, "stopped": 3, "failed": 1}
+
+
+def run_status(
+    run: Mapping[str, Any], plan: Mapping[str, Any], ledger: Ledger, first_at: str, last_at: str
+) -> dict[str, Any]:
+    """`run` is run.json, `plan` the plan's summary; times are the journal's own (RFC 3339, UTC)."""
+    total = plan["units"]["count"]
+    staged, failed = len(ledger.decided), len(ledger.failed)
+    elapsed = _seconds(first_at, last_at)
+    published = ledger.state == "published"
+    return {
+        "format": "run/1",
+        "run_id": run["run_id"],
+        "run_uri": run["run_uri"],
+        "plan_id": run["plan_id"],
+        "backfill": run["backfill"],
+        "state": ledger.state,
+        "held_by": [{"kind": "stopped", "reason": ledger.reason, "since": last_at}] if ledger.reason else [],
+        "driver": {
+            "id": ledger.driver.get("writer"),
+            "host": ledger.driver.get("host"),
+            "epoch": ledger.epoch,
+            "seen_at": last_at or None,
+        },
+        "started_at": first_at or None,
+        "ended_at": last_at if published else None,
+        "elapsed_seconds": elapsed,
+        "eta_seconds": _eta(ledger, plan, elapsed),
+        "partitions": {"total": plan["partitions"]["count"]},
+        "units": {
+            "total": total,
+            "waiting": total - staged - failed,
+            "staged": 0 if published else staged,
+            "published": staged if published else 0,
+            "failed": failed,
+        },
+        "rows": ledger.rows.to_json(),
+        "bytes": {
+            "read": ledger.bytes_read,
+            "staged": ledger.bytes_staged,
+            "published": ledger.bytes_staged if published else 0,
+        },
+        "requests": ledger.requests,
+        "attempts": ledger.attempts,
+        "retries": max(ledger.attempts - staged - failed, 0),
+        "rate": {
+            "rows_per_second": round(ledger.rows.read / elapsed, 1) if elapsed else None,
+            "bytes_per_second": round(ledger.bytes_read / elapsed, 1) if elapsed else None,
+        },
+        "errors": [
+            {"unit": unit, "kind": failure.kind, "message": failure.message, "attempts": failure.attempts}
+            for unit, failure in list(ledger.failed.items())[:100]
+        ],
+        "table": {"uri": plan["target"]["uri"], "version": ledger.version or None},
+        "exit_code": EXIT_CODES[ledger.state],
+        "next": _next(ledger.state, run["run_uri"]),
+    }
+
+
+def _eta(ledger: Ledger, plan: Mapping[str, Any], elapsed: float) -> float | None:
+    """By the bytes still to read, at the rate so far."""
+    left: float = plan["estimate"]["bytes_read"] - ledger.bytes_read
+    if ledger.state != "running" or not ledger.bytes_read or elapsed <= 0:
+        return None
+    return round(max(left, 0.0) * elapsed / ledger.bytes_read, 1)
+
+
+def _seconds(start: str, end: str) -> float:
+    if not start or not end:
+        return 0.0
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def _next(state: str, uri: str) -> str:
+    if state == "published":
+        return f"raybackfill status {uri}"
+    return f"raybackfill resume {uri}"

@@ -1,0 +1,133 @@
+"""Runs tasks on Ray. Ray's own retries are off: an attempt that the ledger does not know must not be."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from typing import Any
+
+import ray
+from ray import exceptions
+
+from raybackfill.engines import Outcome, Task, Work
+from raybackfill.errors import RaybackfillError, TransientError, UnitError
+
+# Each worker has one task and one that waits behind it, so that none is idle while the driver
+# records; more would only make a node's loss cost more.
+TASKS_PER_CPU = 2
+REFRESH_TASKS = 64
+
+
+class RayEngine:
+    """A local Ray of this process, or the cluster at `address`; it never joins one that it merely
+    finds. `workers` bounds the units at once, else the cluster's CPUs do."""
+
+    def __init__(self, work: Work, *, address: str | None, workers: int | None) -> None:
+        self._workers = workers
+        self._pending: dict[Any, Task] = {}
+        self._since_refresh = 0
+        self._began_here = _connect(address, workers)
+        self._cpus = self._count_cpus()
+        self._work = ray.put(work)
+        self._remote = ray.remote(_run).options(max_retries=0, num_cpus=1, name="raybackfill-unit")
+
+    def warm(self) -> None:
+        """Let workers start and import while the driver does something else."""
+        self._warming = [self._remote.remote(self._work, None) for _ in range(self._cpus)]
+
+    def capacity(self) -> int:
+        self._since_refresh += 1
+        if self._since_refresh > REFRESH_TASKS:
+            self._since_refresh, self._cpus = 0, self._count_cpus()
+        return self._cpus * TASKS_PER_CPU if self._workers is None else self._workers
+
+    def start(self, task: Task) -> None:
+        self._pending[self._remote.remote(self._work, task)] = task
+
+    def wait(self) -> list[Outcome]:
+        references = list(self._pending)
+        ready, rest = ray.wait(references, num_returns=1)
+        # All that is there: one journal entry then records the lot.
+        more, _ = ray.wait(rest, num_returns=len(rest), timeout=0) if rest else ([], [])
+        return [_outcome(reference, self._pending.pop(reference)) for reference in [*ready, *more]]
+
+    def close(self) -> None:
+        for reference in self._pending:
+            with contextlib.suppress(Exception):
+                ray.cancel(reference, force=True)
+        self._pending.clear()
+        if self._began_here:
+            ray.shutdown()
+
+    def _count_cpus(self) -> int:
+        return max(int(ray.cluster_resources().get("CPU", 1)), 1)
+
+
+def _connect(address: str | None, workers: int | None) -> bool:
+    """Whether a Ray was begun here, which then is ended here."""
+    if ray.is_initialized():
+        return False
+    options: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "configure_logging": True,
+    }
+    try:
+        if address is None:
+            # Polars would otherwise start a thread a core in each of a core's workers.
+            os.environ.setdefault("POLARS_MAX_THREADS", "1")
+            ray.init(address="local", num_cpus=workers, include_dashboard=False, **options)
+        else:
+            ray.init(address=address, **options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise TransientError(
+            f"Ray cannot be reached: {error}",
+            where=address or "local",
+            next="check --address and RAY_ADDRESS, or run without Ray: --engine inline",
+        ) from error
+    return True
+
+
+def _run(work: Work, task: Task | None) -> Any:
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    if task is None:
+        return work.prepare()  # type: ignore[attr-defined]
+    try:
+        return work(task)
+    except RaybackfillError as error:
+        # Given back, not raised: Ray would wrap it, and its text with it.
+        return error
+
+
+def _outcome(reference: Any, task: Task) -> Outcome:
+    try:
+        result = ray.get(reference)
+    except Exception as error:
+        return Outcome(task, error=translate(error, task.unit.id))
+    if isinstance(result, RaybackfillError):
+        return Outcome(task, error=result)
+    return Outcome(task, receipt=result)
+
+
+def translate(error: Exception, unit: str) -> RaybackfillError:
+    """Ray's errors as ours: a lost worker or node is transient; too little memory asks for a smaller
+    unit; anything else that a task raised is the unit's own."""
+    if isinstance(error, exceptions.OutOfMemoryError):
+        return TransientError(
+            "a worker ran out of memory",
+            where=f"unit {unit}",
+            next="raise limits.worker_memory, or run fewer workers",
+        )
+    lost = (
+        exceptions.WorkerCrashedError,
+        exceptions.NodeDiedError,
+        exceptions.ObjectLostError,
+        exceptions.LocalRayletDiedError,
+        exceptions.RuntimeEnvSetupError,
+    )
+    if isinstance(error, lost):
+        return TransientError(f"a worker was lost ({type(error).__name__})", where=f"unit {unit}")
+    cause = error.as_instanceof_cause() if isinstance(error, exceptions.RayTaskError) else error
+    text = str(cause).strip().splitlines()
+    return UnitError(f"{type(cause).__name__}: {text[-1] if text else ''}", where=f"unit {unit}")

@@ -1,0 +1,116 @@
+"""Hop 5, publish: receipts -> a new version of the table, and its paths brought to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from raybackfill.control.proving.composition import Composition, compose
+from raybackfill.errors import FencedError, IntegrityError
+from raybackfill.model import Receipt, Version
+from raybackfill.paths import RunPaths
+from raybackfill.storage import ObjectStore
+from raybackfill.table import Table
+
+PARALLEL = 16
+# Each failure means that somebody else's publish succeeded: more than these is no coincidence.
+COMMIT_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What is published: by which run, over which plan. `units` maps the units, in plan order, to
+    the attempts that the journal decided on."""
+
+    paths: RunPaths
+    plan_id: str
+    base_version: int
+    on_empty: str
+    pinned: pa.Table
+    units: Mapping[str, str]
+
+
+def read_receipts(store: ObjectStore, paths: RunPaths, units: Mapping[str, str]) -> dict[str, Receipt]:
+    """The full receipts (attempt -> receipt) that lie with the staged files, in the units' order."""
+
+    def read(item: tuple[str, str]) -> Receipt:
+        return Receipt.from_json(json.loads(store.read(paths.receipt(*item)).to_pybytes()))
+
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        return {receipt.attempt: receipt for receipt in pool.map(read, units.items())}
+
+
+def write_receipt(store: ObjectStore, paths: RunPaths, receipt: Receipt) -> None:
+    data = json.dumps(receipt.to_json(), separators=(",", ":")).encode()
+    store.put(paths.receipt(receipt.unit, receipt.attempt), data)
+
+
+def make_version(
+    table: Table, publication: Publication, state_store: ObjectStore, *, epoch: int, at: str
+) -> Version | Composition:
+    """Commit the run's version, or give the composition that a gate refused.
+
+    Safe to repeat: a version that this run made already is found and given back. FencedError where
+    others keep publishing in between.
+    """
+    receipts = read_receipts(state_store, publication.paths, publication.units)
+    staged = {attempt: receipt.files for attempt, receipt in receipts.items()}
+    for _ in range(COMMIT_ATTEMPTS):
+        made = table.version_of(publication.paths.run_id, publication.base_version)
+        if made is not None:
+            return made
+        newest = table.newest()
+        composition = _unfinished(table, newest) or compose(
+            staged, table.listing(), publication.pinned, on_empty=publication.on_empty
+        )
+        if composition.refused_by:
+            return composition
+        version = Version(
+            number=newest.number + 1 if newest else 1,
+            run_id=publication.paths.run_id,
+            run_root=publication.paths.root,
+            plan_id=publication.plan_id,
+            epoch=epoch,
+            at=at,
+            files=composition.files,
+            retired=composition.retired,
+        )
+        if table.commit(version):
+            return version
+    raise FencedError(
+        "other runs published to this table each time that this one was about to",
+        where=publication.paths.root,
+        next="resume it when they are done: raybackfill resume RUN",
+    )
+
+
+def _unfinished(table: Table, newest: Version | None) -> Composition | None:
+    """Another run's version whose paths were never all written: publishing over it would lose it."""
+    pending = table.unfinished(newest) if newest else []
+    if newest is None or not pending:
+        return None
+    return Composition(
+        refused_by="no unfinished publish",
+        reason=f"run {newest.run_id} was cut off while it published version {newest.number}; "
+        f"{len(pending)} path(s) wait, {pending[0]} among them",
+        next=f"finish it first: raybackfill resume {newest.run_root}",
+    )
+
+
+def show_version(table: Table, version: Version, log: Callable[[str], None] = lambda text: None) -> None:
+    """Bring the paths to the version and look whether they show it."""
+    table.bring_view(version)
+    newest = table.newest()
+    if newest is not None and newest.number > version.number:
+        log(f"version {newest.number} was published meanwhile: the paths are its view")
+        return
+    different = table.differences(version)
+    if different:
+        raise IntegrityError(
+            f"{len(different)} path(s) do not show version {version.number}: {', '.join(different[:5])}",
+            next="publish again: raybackfill resume RUN",
+        )

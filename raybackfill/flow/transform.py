@@ -1,0 +1,87 @@
+"""Hop 3, transform: rows of the source -> rows of the target, by the user's job."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from raybackfill.control.planning.aligning import align
+from raybackfill.errors import RaybackfillError, UnitError
+from raybackfill.frames import Frame
+
+
+@dataclass(frozen=True)
+class Job:
+    """A user's function with everything it takes beside its rows. `schema` is what goes in."""
+
+    ref: str
+    function: Callable[..., Any]
+    frame: Frame
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """The function's rows as Arrow data. UnitError names the job, the error and its line."""
+        try:
+            given = self.frame.from_arrow(table)
+            result = self.function(given, **self.arguments)
+            return restore_types(self.frame.to_arrow(result), table.schema, self.frame)
+        except RaybackfillError:
+            raise
+        except Exception as error:
+            raise _job_failed(self.ref, error) from error
+        except BaseException as error:
+            # Polars' panics are no Exceptions, and no reason to end the worker.
+            if type(error).__name__ != "PanicException":
+                raise
+            raise _job_failed(self.ref, error) from None
+
+
+def restore_types(result: pa.Table, given: pa.Schema, frame: Frame) -> pa.Table:
+    """Columns that came back under their name in the type that the engine carries them in (Polars:
+    seconds as milliseconds, views as large strings) get their own type again."""
+    carried = frame.to_arrow(frame.from_arrow(given.empty_table())).schema
+    if carried.equals(given):
+        return result
+    for index, column in enumerate(result.schema):
+        if column.name in given.names and column.type == carried.field(column.name).type:
+            kind = given.field(column.name).type
+            if kind != column.type:
+                result = result.set_column(index, column.name, result[index].cast(kind))
+    return result
+
+
+def conform(result: pa.Table, schema: pa.Schema, ref: str) -> pa.Table:
+    """The job's rows in the target's schema: the plan's schema holds for every unit."""
+    try:
+        return align_exactly(result, schema)
+    except ValueError as error:
+        raise UnitError(
+            f"the rows of {ref} do not fit the target's schema: {error}",
+            next="make the job give the same columns and types for all data, or set target.schema",
+        ) from error
+
+
+def align_exactly(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    missing = [name for name in schema.names if name not in table.column_names]
+    if missing:
+        raise ValueError(f"no column {', '.join(missing)}")
+    return align(table, schema)
+
+
+def _job_failed(ref: str, error: BaseException) -> UnitError:
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_users(f.filename)]
+    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    message = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+    return UnitError(f"the job {ref} raised {type(error).__name__}: {message}{place}")
+
+
+def _is_users(filename: str) -> bool:
+    return (
+        "raybackfill/flow/" not in filename
+        and "raybackfill/frames/" not in filename
+        and ("site-packages" not in filename and not filename.startswith("<frozen"))
+    )

@@ -1,0 +1,42 @@
+"""Jobs over Polars frames, eager or lazy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+
+class PolarsFrame:
+    """`lazy` says what the job gets; it may give either."""
+
+    def __init__(self, *, lazy: bool) -> None:
+        self.name = "polars.LazyFrame" if lazy else "polars.DataFrame"
+        self._lazy = lazy
+
+    def from_arrow(self, table: pa.Table) -> Any:
+        frame = pl.DataFrame(table) if table.num_columns else pl.DataFrame()
+        return frame.lazy() if self._lazy else frame
+
+    def to_arrow(self, value: Any) -> pa.Table:
+        if isinstance(value, pl.LazyFrame):
+            value = value.collect()
+        if not isinstance(value, pl.DataFrame):
+            raise TypeError(f"expected a polars DataFrame or LazyFrame, got {type(value).__name__}")
+        return value.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+    def carries(self, field: pa.Field) -> bool:
+        return _carried(field.type)
+
+
+def _carried(kind: pa.DataType) -> bool:
+    """Polars panics on 256-bit decimals, refuses intervals, and forgets the length of fixed binary."""
+    if pa.types.is_nested(kind) and not pa.types.is_union(kind):
+        return all(_carried(kind.field(index).type) for index in range(kind.num_fields))
+    return not (
+        pa.types.is_decimal256(kind)
+        or pa.types.is_interval(kind)
+        or pa.types.is_union(kind)
+        or pa.types.is_date64(kind)
+    )

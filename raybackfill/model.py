@@ -1,0 +1,182 @@
+"""The nouns: frozen values that cross the boundaries between layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of one object as the plan pinned it: all of it, or some of its row groups.
+
+    `rows` is -1 where the plan could not know it; `decoded_bytes` is an estimate of its size as
+    Arrow data in memory.
+    """
+
+    key: str
+    size: int
+    tag: str
+    row_groups: tuple[int, ...] | None
+    rows: int
+    decoded_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is retried whole and committed whole. `stage` is "work" (source rows through the job)
+    or "carry" (rows of the target outside the scope, kept as they are)."""
+
+    id: str
+    index: int
+    stage: str
+    pieces: tuple[Piece, ...]
+
+    @property
+    def decoded_bytes(self) -> int:
+        return sum(piece.decoded_bytes for piece in self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Row counts of an attempt: read + added = out + filtered + quarantined + merged + (carry) carried.
+
+    `added` is what a job made beyond the rows it was given (an explode); `merged` is what it drew
+    together (`per: partition`); `carried` is what a carry unit kept.
+    """
+
+    read: int = 0
+    out: int = 0
+    filtered: int = 0
+    quarantined: int = 0
+    merged: int = 0
+    carried: int = 0
+    added: int = 0
+
+    def __add__(self, other: Rows) -> Rows:
+        return Rows(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Rows)))
+
+    def to_json(self) -> dict[str, int]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, int]) -> Rows:
+        return cls(**{f.name: int(value.get(f.name, 0)) for f in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """One file that an attempt wrote where no reader looks. `partition` is the folder under the
+    target that it is for ("dt=2025-01-01/region=eu", "" for a table without partitions)."""
+
+    key: str
+    partition: str
+    rows: int
+    size: int
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What one attempt at a unit staged, and how many rows went where."""
+
+    unit: str
+    attempt: str
+    rows: Rows
+    files: tuple[StagedFile, ...]
+    bytes_read: int
+    bytes_staged: int
+    requests: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": "receipt/1",
+            "unit": self.unit,
+            "attempt": self.attempt,
+            "rows": self.rows.to_json(),
+            "files": [asdict(file) for file in self.files],
+            "bytes_read": self.bytes_read,
+            "bytes_staged": self.bytes_staged,
+            "requests": dict(self.requests),
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Receipt:
+        return cls(
+            unit=value["unit"],
+            attempt=value["attempt"],
+            rows=Rows.from_json(value["rows"]),
+            files=tuple(StagedFile(**f) for f in value["files"]),
+            bytes_read=value["bytes_read"],
+            bytes_staged=value["bytes_staged"],
+            requests=value["requests"],
+            seconds=value["seconds"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """One file of one version of a table: its path below the target's URI, and what it must be.
+
+    `staged` is the key of the staged file it was made from, "" for a file that was there before;
+    `stamp` the attempt that wrote it: where a copy gets another tag than its original (S3, above
+    one part), the stamp proves the identity.
+    """
+
+    path: str
+    size: int
+    tag: str
+    rows: int = -1
+    stamp: str = ""
+    staged: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a table: all its files, and those of the version before that it retires.
+
+    It is fence, commit point and idempotency key in one: it is created once under its number.
+    """
+
+    number: int
+    run_id: str
+    run_root: str
+    plan_id: str
+    epoch: int
+    at: str
+    files: tuple[TableFile, ...]
+    retired: tuple[TableFile, ...]
+
+    @property
+    def base(self) -> int:
+        return self.number - 1
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": "version/1",
+            "version": self.number,
+            "base": self.base,
+            "run_id": self.run_id,
+            "run_root": self.run_root,
+            "plan_id": self.plan_id,
+            "epoch": self.epoch,
+            "at": self.at,
+            "files": [asdict(file) for file in self.files],
+            "retired": [asdict(file) for file in self.retired],
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Version:
+        return cls(
+            number=value["version"],
+            run_id=value["run_id"],
+            run_root=value["run_root"],
+            plan_id=value["plan_id"],
+            epoch=value["epoch"],
+            at=value["at"],
+            files=tuple(TableFile(**file) for file in value["files"]),
+            retired=tuple(TableFile(**file) for file in value["retired"]),
+        )

@@ -1,0 +1,147 @@
+"""Every object key that raybackfill reads or writes: nowhere else is one put together.
+
+A location is `s3://bucket/key` or `/absolute/path`; a key is the same without "s3://".
+Nothing of ours ever lies under a target: readers that list it see the table's own files only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FOLDER = "_raybackfill"
+
+
+def key_of(uri: str) -> str:
+    """The key of a URI within its store, without a slash at the end."""
+    return uri.removeprefix("s3://").removeprefix("file://").rstrip("/")
+
+
+def join(root: str, *parts: str) -> str:
+    return "/".join([root.rstrip("/"), *(part.strip("/") for part in parts if part)])
+
+
+def parent(uri: str) -> str:
+    return uri.rstrip("/").rsplit("/", 1)[0]
+
+
+def last_segment(uri: str) -> str:
+    return uri.rstrip("/").rsplit("/", 1)[1]
+
+
+def default_state(target_uri: str) -> str:
+    return join(parent(target_uri), FOLDER)
+
+
+def scratch(location: str) -> str:
+    """Temporary files of a local disk, beside a target or in a state folder: never listed as ours."""
+    return join(location, ".tmp")
+
+
+def slot(folder: str, index: int) -> str:
+    """The path of a table's file below its target: deterministic, so that a replay writes the same."""
+    name = f"part-{index:05d}.parquet"
+    return join(folder, name) if folder else name
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPaths:
+    """<state>/<name>/plans/<plan_id>/"""
+
+    state: str
+    name: str
+    plan_id: str
+
+    @property
+    def root(self) -> str:
+        return join(self.state, self.name, "plans", self.plan_id)
+
+    @property
+    def plan(self) -> str:
+        return join(self.root, "plan.json")
+
+    @property
+    def spec(self) -> str:
+        return join(self.root, "spec.yaml")
+
+    @property
+    def code(self) -> str:
+        return join(self.root, "code.zip")
+
+    def units(self, index: int) -> str:
+        return join(self.root, f"units-{index:05d}.parquet")
+
+    @property
+    def target_files(self) -> str:
+        return join(self.root, "target-files.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """<state>/<name>/runs/<run_id>/"""
+
+    state: str
+    name: str
+    run_id: str
+
+    @classmethod
+    def of_root(cls, root: str) -> RunPaths:
+        state, name, _, run_id = root.rstrip("/").rsplit("/", 3)
+        return cls(state, name, run_id)
+
+    @property
+    def root(self) -> str:
+        return join(runs(self.state, self.name), self.run_id)
+
+    @property
+    def run(self) -> str:
+        return join(self.root, "run.json")
+
+    @property
+    def journal(self) -> str:
+        return join(self.root, "journal") + "/"
+
+    def journal_entry(self, sequence: int) -> str:
+        return f"{self.journal}{sequence:010d}.json"
+
+    def attempt(self, unit: str, attempt: str) -> str:
+        return join(self.root, "staged", unit, attempt)
+
+    def staged_file(self, unit: str, attempt: str, index: int) -> str:
+        """Does not end in .parquet: a glob over the state reads no staged rows."""
+        return join(self.attempt(unit, attempt), f"part-{index:05d}.staged")
+
+    def receipt(self, unit: str, attempt: str) -> str:
+        return join(self.attempt(unit, attempt), "receipt.json")
+
+    def previous(self, version: int, path: str) -> str:
+        return join(self.root, "previous", f"{version:010d}", path + ".previous")
+
+
+def runs(state: str, name: str) -> str:
+    return join(state, name, "runs")
+
+
+def plans(state: str, name: str) -> str:
+    return join(state, name, "plans")
+
+
+@dataclass(frozen=True, slots=True)
+class TablePaths:
+    """<parent of target>/_raybackfill/tables/<last segment>/: found from the table's URI alone, so
+    that two backfills with different states still exclude each other."""
+
+    target: str
+
+    @property
+    def root(self) -> str:
+        return join(parent(self.target), FOLDER, "tables", last_segment(self.target))
+
+    @property
+    def versions(self) -> str:
+        return join(self.root, "versions") + "/"
+
+    def version(self, number: int) -> str:
+        return f"{self.versions}{number:010d}.json"
+
+    def file(self, path: str) -> str:
+        return join(self.target, path)

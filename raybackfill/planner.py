@@ -1,0 +1,326 @@
+"""Hop 1, plan: looks at source and target, and puts together the plan that a run will carry out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raybackfill.code import Code
+from raybackfill.control.planning.expectation import expected_folders
+from raybackfill.control.planning.partitioning import Partitioning
+from raybackfill.control.planning.plan import (
+    TARGET_FILES,
+    LookupTable,
+    Plan,
+    Recipe,
+    basis,
+    plan_id,
+    units_table,
+)
+from raybackfill.control.planning.schemas import Resolution, resolve
+from raybackfill.control.planning.scope import Scope, choose_column
+from raybackfill.control.planning.summary import Findings, summarize
+from raybackfill.control.planning.templates import PathTemplate
+from raybackfill.control.planning.trial import output_schema, refuse_lost_columns, try_row_by_row
+from raybackfill.control.planning.units import PlannedObject, plan_units, unit_bytes_max
+from raybackfill.discovery import (
+    Discovered,
+    Inspected,
+    discover,
+    find_format,
+    inspect,
+    named,
+    object_info,
+    partition_ids,
+    pieces,
+)
+from raybackfill.errors import SpecError
+from raybackfill.model import Piece, Unit
+from raybackfill.paths import PlanPaths, key_of
+from raybackfill.sources import Source
+from raybackfill.spec import BackfillSpec, arrow_type
+from raybackfill.storage import ObjectStore
+from raybackfill.table import Table
+
+SAMPLE_ROWS = 2_000
+SAMPLE_OBJECTS_MAX = 8
+# A whole partition where it is not larger: what such a job gives may depend on all rows.
+SAMPLE_PARTITION_ROWS = 200_000
+
+
+class Parts(Protocol):
+    """What the planner needs built: stores, readers by format, and the job to try."""
+
+    source_store: ObjectStore
+    target_store: ObjectStore
+    table: Table
+
+    def reader(self, format: str) -> Source: ...
+
+    def target_reader(self) -> Source: ...
+
+    def lookup_tables(self) -> Mapping[str, LookupTable]: ...
+
+    def sample(self, recipe: Recipe, code: Code, pieces: Sequence[Piece], rows: int) -> pa.Table:
+        """The first rows of the pieces, as the job gets them: `rows` in all, as many of each."""
+
+    def job(self, recipe: Recipe, code: Code) -> Callable[[pa.Table], pa.Table]: ...
+
+
+@dataclass(frozen=True)
+class SourceNow:
+    """What the source holds, in the order in which it will be worked on."""
+
+    found: Discovered
+    format: str
+    inspected: Inspected
+    resolution: Resolution
+    planned: list[PlannedObject]
+
+
+@dataclass(frozen=True)
+class TargetNow:
+    """What the target holds: `files` are those that the plan replaces (TARGET_FILES), `live` their
+    schema, `untouched` how many partitions stay as they are, `folders` all there are."""
+
+    files: pa.Table
+    live: pa.Schema | None
+    untouched: int
+    folders: pa.Array
+    base_version: int
+
+
+def make_plan(spec: BackfillSpec, parts: Parts, code: Code, as_of: str) -> Plan:
+    """Look at everything, change nothing. The same spec, code, inputs, target and as-of time give
+    the same plan. SpecError says what cannot work, before any of it is done."""
+    template = PathTemplate.parse(spec.source.path, spec.source.timezone)
+    scope = Scope(spec.scope, choose_column(spec.scope, template), spec.timezone)
+    partitioning = Partitioning(spec.target.partition_by, spec.target.timezone, template)
+    source = _look_at_source(spec, parts, template, scope)
+    target = _look_at_target(parts, spec, partitioning, scope)
+    recipe = Recipe(
+        spec=spec,
+        format=source.format,
+        file_schema=source.resolution.schema,
+        row_schema=_row_schema(source.resolution.schema, source.found.values.schema),
+        output_schema=pa.schema([]),
+        scope_column=scope.column,
+        as_of=as_of,
+        code_ref=code.ref,
+        code_fingerprint=code.fingerprint,
+        tables=parts.lookup_tables(),
+    )
+    recipe = replace(recipe, output_schema=_output(recipe, parts, code, source, target, partitioning))
+    scope.mask(recipe.output_schema.empty_table())
+    units = _units(recipe, parts, source.planned, target, partitioning)
+    table = units_table(units)
+    identity = plan_id(recipe, table, target.files, target.base_version)
+    uri = PlanPaths(spec.state, spec.name, identity).root
+    findings = _findings(spec, template, source, target, partitioning, scope, units)
+    summary = summarize(identity, uri, recipe, findings)
+    return Plan(identity, recipe, target.base_version, table, target.files, summary)
+
+
+def _look_at_source(spec: BackfillSpec, parts: Parts, template: PathTemplate, scope: Scope) -> SourceNow:
+    types = {name: arrow_type(text) for name, text in spec.source.schema.items()}
+    found = discover(parts.source_store, spec.source.uri, template, scope.with_margin(), types)
+    if found.objects.num_rows == 0:
+        raise _nothing_found(spec, found)
+    found = _in_order(found, spec.order)
+    format = find_format(found.keys, spec.source.format)
+    reader = parts.reader(format)
+    inspected = inspect(parts.source_store, reader, found.objects, unit_bytes_max(spec.limits.worker_memory))
+    how = reader.combine([group.schema for group in inspected.groups])
+    resolution = resolve(inspected.groups, how, types)
+    _refuse_conflicts(resolution)
+    partitions = partition_ids(found.values, found.objects.num_rows).to_pylist()
+    planned = [
+        PlannedObject(piece, groups, partition)
+        for (piece, groups), partition in zip(pieces(found.objects, inspected), partitions, strict=True)
+    ]
+    return SourceNow(found, format, inspected, resolution, planned)
+
+
+def _nothing_found(spec: BackfillSpec, found: Discovered) -> SpecError:
+    if found.listed == 0:
+        return SpecError("nothing lies there", where=f"source.uri: {spec.source.uri}", next="check the URI")
+    if found.ignored:
+        return SpecError(
+            f"none of {found.listed} objects fits {spec.source.path!r} and the scope; {named(found.ignored)} "
+            "do not fit the template",
+            where="source.path",
+        )
+    return SpecError(
+        f"the scope is empty: none of {found.listed} objects lies in it",
+        where="scope",
+        next="widen start and end, or look at include and exclude",
+    )
+
+
+def _in_order(found: Discovered, order: str) -> Discovered:
+    """By path time, then by key; newest_first turns the times around, not the keys."""
+    columns = {"key": found.objects["key"]}
+    keys = [("key", "ascending")]
+    if found.starts is not None:
+        columns["start"] = found.starts
+        keys.insert(0, ("start", "ascending" if order == "oldest_first" else "descending"))
+    return found.take(pc.sort_indices(pa.table(columns), sort_keys=keys))
+
+
+def _refuse_conflicts(resolution: Resolution) -> None:
+    if not resolution.conflicts:
+        return
+    said = "; ".join(
+        f"{c.column} is {c.one} in {c.one_example} and {c.other} in {c.other_example}"
+        for c in resolution.conflicts
+    )
+    raise SpecError(
+        f"columns change their type with no safe way between: {said}",
+        where="source.schema",
+        next=f"say the type: schema: {{{resolution.conflicts[0].column}: string}}",
+    )
+
+
+def _row_schema(files: pa.Schema, paths: pa.Schema) -> pa.Schema:
+    """What the job gets: the files' columns, then the paths' that no file has."""
+    return pa.schema([*files, *(field for field in paths if field.name not in files.names)])
+
+
+def _look_at_target(parts: Parts, spec: BackfillSpec, partitioning: Partitioning, scope: Scope) -> TargetNow:
+    newest = parts.table.newest()
+    files = parts.table.listing()
+    folders = pc.replace_substring_regex(files["path"], r"/?[^/]*$", "").combine_chunks()
+    classes = partitioning.classify(folders, scope)
+    foreign = files["path"].filter(pc.equal(classes, "foreign")).to_pylist()
+    if foreign:
+        raise SpecError(
+            f"{len(foreign)} file(s) of the target do not lie as partition_by says: {named(foreign)}",
+            where="target.partition_by",
+            next="say how the table is laid out, or give another target.uri",
+        )
+    files = files.append_column("folder", folders).append_column("scope", classes)
+    replaced = files.filter(pc.is_in(classes, pa.array(["inside", "partial"]))).cast(TARGET_FILES)
+    live = None
+    if replaced.num_rows:
+        info = object_info(_as_objects(replaced.slice(0, 1), spec), 0)
+        live = parts.target_reader().inspect(parts.target_store, info).schema
+    untouched = pc.count_distinct(folders.filter(pc.equal(classes, "outside"))).as_py()
+    return TargetNow(replaced, live, untouched, pc.unique(folders), newest.number if newest else 0)
+
+
+def _as_objects(files: pa.Table, spec: BackfillSpec) -> pa.Table:
+    """Files of the target (path, size, tag) as objects of its store."""
+    keys = pc.binary_join_element_wise(key_of(spec.target.uri), files["path"], "/")
+    return pa.table({"key": keys, "size": files["size"], "tag": files["tag"]})
+
+
+def _output(
+    recipe: Recipe,
+    parts: Parts,
+    code: Code,
+    source: SourceNow,
+    target: TargetNow,
+    partitioning: Partitioning,
+) -> pa.Schema:
+    """Try the job on a sample: the schema of what it gives holds for every unit."""
+    transform = recipe.spec.transform
+    job = parts.job(recipe, code)
+    if transform.per == "partition":
+        result = job(parts.sample(recipe, code, _smallest_partition(source.planned), SAMPLE_PARTITION_ROWS))
+    else:
+        chosen = [source.planned[index].piece for index in source.inspected.examples[:SAMPLE_OBJECTS_MAX]]
+        result = try_row_by_row(job, parts.sample(recipe, code, chosen, SAMPLE_ROWS), recipe.code_ref)
+    overrides = {name: arrow_type(text) for name, text in recipe.spec.target.schema.items()}
+    schema = output_schema(result.schema, overrides, target.live)
+    partitioning.file_columns(schema)
+    missing = sorted(set(recipe.spec.target.sort_by) - set(schema.names))
+    if missing:
+        raise SpecError(f"the job gives no column {missing[0]}", where="target.sort_by")
+    return schema
+
+
+def _smallest_partition(planned: Sequence[PlannedObject]) -> list[Piece]:
+    sizes: dict[int, int] = {}
+    for item in planned:
+        sizes[item.partition] = sizes.get(item.partition, 0) + item.piece.decoded_bytes
+    smallest = min(sizes, key=lambda partition: (sizes[partition], partition))
+    return [item.piece for item in planned if item.partition == smallest]
+
+
+def _units(
+    recipe: Recipe,
+    parts: Parts,
+    planned: Sequence[PlannedObject],
+    target: TargetNow,
+    partitioning: Partitioning,
+) -> list[Unit]:
+    """Work units over the source, then carry units over partitions that are only partly in scope."""
+    hashed = basis(recipe)
+    bytes_max = unit_bytes_max(recipe.spec.limits.worker_memory)
+    whole = recipe.spec.transform.per == "partition"
+    units = list(plan_units(planned, basis=hashed, stage="work", whole_partitions=whole, bytes_max=bytes_max))
+    carried = _carried_objects(recipe, parts, target, partitioning)
+    return units + list(
+        plan_units(
+            carried,
+            basis=hashed,
+            stage="carry",
+            whole_partitions=False,
+            bytes_max=bytes_max,
+            first_index=len(units),
+        )
+    )
+
+
+def _carried_objects(
+    recipe: Recipe, parts: Parts, target: TargetNow, partitioning: Partitioning
+) -> list[PlannedObject]:
+    """The target's files of partitions that are only partly in scope: their other rows are kept."""
+    partial = target.files.filter(pc.equal(target.files["scope"], "partial"))
+    if partial.num_rows == 0:
+        return []
+    objects = _as_objects(partial, recipe.spec)
+    seen = inspect(parts.target_store, parts.target_reader(), objects, 0)
+    columns = partitioning.file_columns(recipe.output_schema)
+    for group in seen.groups:
+        refuse_lost_columns(group.schema, columns, group.example)
+    folders = partial["folder"].combine_chunks().dictionary_encode().indices.to_pylist()
+    each = zip(pieces(objects, seen), folders, strict=True)
+    return [PlannedObject(piece, groups, folder) for (piece, groups), folder in each]
+
+
+def _findings(
+    spec: BackfillSpec,
+    template: PathTemplate,
+    source: SourceNow,
+    target: TargetNow,
+    partitioning: Partitioning,
+    scope: Scope,
+    units: Sequence[Unit],
+) -> Findings:
+    found = source.found
+    expected = expected_folders(partitioning, spec.target.partition_by, template, found.values)
+    present = target.folders if expected is None else expected
+    partitions = sorted({item.partition for item in source.planned})
+    return Findings(
+        objects=found.objects.num_rows,
+        bytes=pc.sum(found.objects["size"]).as_py(),
+        ignored=found.ignored,
+        inspected=len(source.inspected.by_index),
+        drift=source.resolution.drift,
+        partitions=len(partitions),
+        first=found.keys[0].as_py(),
+        last=found.keys[-1].as_py(),
+        missing=partitioning.missing(scope, present),
+        expected=expected,
+        target_folders=target.folders,
+        target_files=target.files,
+        untouched=target.untouched,
+        base_version=target.base_version,
+        live=target.live,
+        units=units,
+    )

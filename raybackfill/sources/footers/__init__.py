@@ -1,0 +1,1 @@
+"""What a Parquet file says besides its values: how large they are, and how its old times are meant."""

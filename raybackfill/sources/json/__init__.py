@@ -1,0 +1,1 @@
+"""What JSON lines say: exact numbers, the types they show, and their values in Arrow types."""

@@ -1,0 +1,67 @@
+"""Decides what looks like a secret: configs are stored with every plan, so none may stand in one."""
+
+from __future__ import annotations
+
+import re
+
+from raybackfill.spec.nodes import ListNode, MappingNode, Node, Place, ScalarNode
+
+_BELONGS = (
+    "take it out (and replace it, if it was ever stored): secrets come from the standard AWS chain, "
+    "which is the environment, ~/.aws, or the instance profile"
+)
+
+_WORDS = frozenset({"secret", "secrets", "password", "passwords", "passwd", "passphrase", "credential"})
+_JOINED = ("accesskey", "apikey", "privatekey", "secretkey", "credentials", "sastoken", "accountkey")
+
+_VALUES = (
+    (re.compile(r"(?<![A-Za-z0-9])A[KS]IA[A-Z0-9]{16}(?![A-Za-z0-9])"), "an AWS access key ID"),
+    (re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY"), "a private key"),
+    (re.compile(r"://[^\s/?#]*@"), "a user or password in a URL"),
+    # Secret keys may hold slashes, so that the @ comes after what would be the host and a port.
+    (re.compile(r"://[^\s/?#:\[]*:(?!\d{1,5}(?:[/?#\s]|$))\S*@"), "a user or password in a URL"),
+    (re.compile(r"(?i)secret_?access_?key['\"]?\s*[=:]"), "an AWS secret key"),
+    (re.compile(r"(?i)[?&](x-amz-signature|x-amz-security-token|signature|sig)="), "a signed URL"),
+)
+
+_NAMES_OF_DATA = re.compile(
+    r"(source|target|transform\.tables\.[^.]+)\.schema|scope\.(include|exclude)"
+    r"|target\.partition_by|transform\.tables"
+)
+"""Mappings whose keys are the user's columns and tables: a column may well be called `token`."""
+
+
+def refuse_secrets(node: Node, place: Place) -> None:
+    """SpecError where a key or a value looks like a secret; the message never shows the value."""
+    if isinstance(node, ScalarNode):
+        refuse_secret_text(node.text, place)
+    elif isinstance(node, ListNode):
+        for index, item in enumerate(node.items):
+            refuse_secrets(item, place.item(index, item.origin))
+    else:
+        _refuse_in_mapping(node, place)
+
+
+def refuse_secret_text(text: str, place: Place) -> None:
+    """SpecError where the text holds what has the shape of a secret."""
+    for pattern, noun in _VALUES:
+        if pattern.search(text):
+            raise place.error(f"holds what looks like {noun}", _BELONGS)
+
+
+def _refuse_in_mapping(node: MappingNode, place: Place) -> None:
+    names_of_data = _NAMES_OF_DATA.fullmatch(place.key) is not None
+    for key, value in node.entries.items():
+        # Checked before the key becomes part of a place, which messages show.
+        refuse_secret_text(key, Place(node.origins[key], place.key))
+        inner = place.child(key, node.origins[key])
+        if not names_of_data and _names_a_secret(key):
+            raise inner.error("is the name of a secret, and none may stand here", _BELONGS)
+        refuse_secrets(value, inner)
+
+
+def _names_a_secret(key: str) -> bool:
+    """Whether a key is called like a secret. `max_tokens` and `token_count` are not."""
+    words = [word.lower() for word in re.findall(r"[A-Z]*[a-z0-9]+|[A-Z]+", key)]
+    joined = "".join(words)
+    return bool(_WORDS & set(words)) or words[-1:] == ["token"] or any(name in joined for name in _JOINED)

@@ -1,0 +1,1 @@
+"""The tests of raybackfill; they mirror the package."""
