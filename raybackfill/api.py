@@ -19,9 +19,9 @@ from raybackfill.driver import Gate
 from raybackfill.errors import FencedError, SpecError
 from raybackfill.observe import Listener, Silent
 from raybackfill.paths import PlanPaths, RunPaths, key_of, runs
-from raybackfill.plan_store import load_plan, save_plan
-from raybackfill.planner import make_plan
-from raybackfill.planning_parts import PlanningParts, look_at_source
+from raybackfill.planning.parts import PlanningParts, look_at_source
+from raybackfill.planning.planner import make_plan
+from raybackfill.planning.store import load_plan, save_plan
 from raybackfill.runs import OpenedRun, create_run, newest_run, open_run_at, run_uris
 from raybackfill.spec import BackfillSpec, StorageSpec, read_moment, read_spec
 from raybackfill.storage.meter import Meter

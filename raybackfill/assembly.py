@@ -16,7 +16,6 @@ from raybackfill.control.planning.partitioning import Partitioning
 from raybackfill.control.planning.plan import LookupTable, Recipe
 from raybackfill.control.planning.scope import Scope
 from raybackfill.control.planning.templates import PathTemplate, path_columns
-from raybackfill.discovery import source_root, typed
 from raybackfill.errors import SpecError, UnitError
 from raybackfill.flow.extract import Extract, Mask, PathValues
 from raybackfill.flow.load import Loader
@@ -26,6 +25,7 @@ from raybackfill.frames import Frame
 from raybackfill.job import Context
 from raybackfill.model import Unit
 from raybackfill.paths import RunPaths, key_of
+from raybackfill.planning.discovery import source_root, typed
 from raybackfill.signature import read_signature
 from raybackfill.spec import arrow_type
 from raybackfill.targets import FileWriter

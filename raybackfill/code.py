@@ -42,9 +42,12 @@ def bundle_job(ref: str, root: Path) -> Code:
     SpecError where the module or the function is not there, or its import raises.
     """
     root = root.resolve()
+    package = ref.partition(":")[0].partition(".")[0]
     with _IMPORTING:
-        # What an earlier import left would not be imported again, and so not be counted as reached.
-        aside = _take_out(lambda module: _is_project_code(_origin(module), root))
+        # What an earlier import left would not be imported again: neither counted as reached, nor, where
+        # it came from another root or from a bundle, even the code that is meant.
+        aside = _take_out(lambda module: _is_below(module, {root, *_roots}) or _is_foreign(module, {package}, root))
+        _roots.add(root)
         try:
             _find(ref, root)
             # The script that runs is not the job's code, though it may lie beside it.
@@ -80,6 +83,7 @@ def load_job(ref: str, bundle: bytes) -> Callable[..., Any]:
             with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
                 archive.extractall(_unpacked[content].name)
         root = Path(_unpacked[content].name).resolve()
+        _roots.add(root)
         packages = {path.name.removesuffix(".py") for path in root.iterdir()}
         # Modules of the same names that came from elsewhere would be taken for these.
         _take_out(lambda module: _is_foreign(module, packages, root))
@@ -88,6 +92,8 @@ def load_job(ref: str, bundle: bytes) -> Callable[..., Any]:
 
 # Kept for the life of the process, and removed with it.
 _unpacked: dict[str, tempfile.TemporaryDirectory[str]] = {}
+# The folders that jobs were imported from: projects and unpacked bundles.
+_roots: set[Path] = set()
 
 
 def _find(ref: str, root: Path) -> Callable[..., Any]:
@@ -140,13 +146,13 @@ def _import_failed(ref: str, root: Path, error: Exception) -> SpecError:
     )
 
 
-def _forget_others(package: str, root: Path) -> None:
-    """Drop modules of the same name that came from another root, so that this root's are imported."""
-    for name, module in list(sys.modules.items()):
-        if name == package or name.startswith(package + "."):
-            origin = _origin(module)
-            if origin is None or not origin.is_relative_to(root):
-                del sys.modules[name]
+def _is_below(module: ModuleType, roots: set[Path]) -> bool:
+    """Whether a module, or a folder of modules, is the code of one of these roots."""
+    origin = _origin(module)
+    if origin is None:
+        return False
+    file = origin if origin.suffix == ".py" else origin / "__init__.py"
+    return any(_is_project_code(file, root) for root in roots)
 
 
 def _origin(module: ModuleType) -> Path | None:

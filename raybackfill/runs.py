@@ -21,7 +21,7 @@ from raybackfill.errors import SpecError
 from raybackfill.flow.publish import Publication
 from raybackfill.observe import Listener
 from raybackfill.paths import PlanPaths, RunPaths, key_of, runs
-from raybackfill.plan_store import load_plan
+from raybackfill.planning.store import load_plan
 from raybackfill.spec import BackfillSpec
 from raybackfill.storage import ObjectStore
 from raybackfill.storage.listing import list_folders

@@ -23,6 +23,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = getattr(item, "fixturenames", ())
         if "s3_server" in names:
             item.add_marker("s3")
+        if "ray_session" in names:
+            item.add_marker("ray")
         if "data_root" in names:
             item.add_marker("data")
 
@@ -63,3 +65,13 @@ def data_root() -> Path:
     if not root.is_dir():
         pytest.skip(f"no real inputs at {root}; set RAYBACKFILL_DATA")
     return root
+
+
+@pytest.fixture(scope="session")
+def ray_session(s3_server: S3Server) -> Iterator[None]:
+    """One local Ray for all tests that need it: starting it takes seconds. It begins after the S3
+    server, because workers inherit the credentials that lie in the environment then."""
+    ray = pytest.importorskip("ray", reason="ray is not installed")
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()

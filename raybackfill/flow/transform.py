@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -43,7 +44,7 @@ class Job:
 def restore_types(result: pa.Table, given: pa.Schema, frame: Frame) -> pa.Table:
     """Columns that came back under their name in the type that the engine carries them in (Polars:
     seconds as milliseconds, views as large strings) get their own type again."""
-    carried = frame.to_arrow(frame.from_arrow(given.empty_table())).schema
+    carried = _carried(frame, given)
     if carried.equals(given):
         return result
     for index, column in enumerate(result.schema):
@@ -52,6 +53,12 @@ def restore_types(result: pa.Table, given: pa.Schema, frame: Frame) -> pa.Table:
             if kind != column.type:
                 result = result.set_column(index, column.name, result[index].cast(kind))
     return result
+
+
+@lru_cache(maxsize=8)
+def _carried(frame: Frame, given: pa.Schema) -> pa.Schema:
+    """The types that come out of an engine when nothing is done. All batches of a unit ask for the same."""
+    return frame.to_arrow(frame.from_arrow(given.empty_table())).schema
 
 
 def conform(result: pa.Table, schema: pa.Schema, ref: str) -> pa.Table:

@@ -87,20 +87,17 @@ def _counted(batch: Batch, rows_made: int, rows_out: int, hops: Hops) -> Rows:
 def _calls(batches: Iterator[Batch], whole_partitions: bool) -> Iterator[Batch]:
     """Batches drawn together to what the job is called with: about CALL_BYTES, or a partition."""
     waiting: list[Batch] = []
+    size_bytes = 0
     for batch in batches:
-        if waiting and _is_full(waiting, batch, whole_partitions):
+        batch_bytes = batch.table.nbytes
+        other = waiting and waiting[0].partition != batch.partition
+        if waiting and (other if whole_partitions else size_bytes + batch_bytes > CALL_BYTES):
             yield _together(waiting)
-            waiting = []
+            waiting, size_bytes = [], 0
         waiting.append(batch)
+        size_bytes += batch_bytes
     if waiting:
         yield _together(waiting)
-
-
-def _is_full(waiting: Sequence[Batch], following: Batch, whole_partitions: bool) -> bool:
-    if whole_partitions:
-        return waiting[0].partition != following.partition
-    size: int = sum(batch.table.nbytes for batch in waiting) + following.table.nbytes
-    return size > CALL_BYTES
 
 
 def _together(batches: Sequence[Batch]) -> Batch:

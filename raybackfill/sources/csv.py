@@ -11,8 +11,9 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import pyarrow as pa
@@ -32,25 +33,21 @@ from raybackfill.storage import ObjectInfo, ObjectStore
 _BLOCK_BYTES_MIN = 1024 * 1024
 _BLOCK_BYTES_MAX = 16 * 1024 * 1024
 _RECORD_BYTES_MAX = 512 * 1024 * 1024
+_WRONG_FIELDS = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", re.DOTALL)
 
 
 class _RecordTooLongError(Exception):
     """pyarrow reads whole blocks, and a record is longer than one."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Reading:
-    """One pass over the text of one object, and what was noticed on the way."""
+    """One pass over the text of one object, and the error that a fault in it is."""
 
     key: str
     stream: TextStream
     watch: QuoteWatch
     kind: type[RaybackfillError]
-    bad_rows: list[pa.csv.InvalidRow] = field(default_factory=list)
-
-    def keep_bad_row(self, row: pa.csv.InvalidRow) -> str:
-        self.bad_rows.append(row)
-        return "error"
 
 
 class CsvSource:
@@ -178,9 +175,10 @@ class CsvSource:
             except pa.ArrowInvalid as error:
                 if "straddl" in str(error):
                     raise _RecordTooLongError from None
-                if reading.bad_rows:
-                    raise _wrong_fields(reading) from None
-                raise
+                wrong = _WRONG_FIELDS.search(str(error))
+                if wrong is None:
+                    raise
+                raise _wrong_fields(reading, wrong) from None
 
     def _open(self, reading: _Reading, names: Sequence[str], block_bytes: int) -> pa.csv.CSVStreamingReader:
         return pa.csv.open_csv(
@@ -194,7 +192,6 @@ class CsvSource:
                 delimiter=self._options.delimiter,
                 newlines_in_values=True,
                 ignore_empty_lines=len(names) > 1,
-                invalid_row_handler=reading.keep_bad_row,
             ),
             convert_options=pa.csv.ConvertOptions(
                 column_types={name: pa.string() for name in names},
@@ -227,14 +224,12 @@ def _decoded_bytes(texts: pa.Table, types: Mapping[str, pa.DataType]) -> int:
     return sum(max(texts.column(name).nbytes, texts.num_rows * width[name]) for name in types)
 
 
-def _wrong_fields(reading: _Reading) -> RaybackfillError:
-    row = reading.bad_rows[0]
-    text = row.text if len(row.text) <= 100 else row.text[:100] + "..."
-    return _broken(
-        reading.key,
-        f"record {row.number} has {row.actual_columns} fields, not {row.expected_columns}: {text!r}",
-        reading.kind,
-    )
+def _wrong_fields(reading: _Reading, found: re.Match[str]) -> RaybackfillError:
+    """`found` is what pyarrow says; the header counts as the first record there."""
+    number, expected, actual, text = found.groups()
+    shown = text if len(text) <= 100 else text[:100] + "..."
+    what = f"record {number} has {actual} fields, not {expected}: {shown!r}"
+    return _broken(reading.key, what, reading.kind)
 
 
 def _broken(key: str, what: str, kind: type[RaybackfillError] = UnitError) -> RaybackfillError:

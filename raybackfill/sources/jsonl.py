@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.json
 from pyarrow import types as kinds
 
-from raybackfill.control.planning import widening
+from raybackfill.control.arrow import widening
 from raybackfill.errors import RaybackfillError, SpecError, UnitError
 from raybackfill.model import Piece
 from raybackfill.sources import Inspection
@@ -137,8 +137,7 @@ class _Reading:
                     explicit_schema=self._arrow_schema, unexpected_field_behavior="error"
                 ),
             )
-            # pyarrow takes objects that share a line, or span several; one a line was promised.
-            if found.num_rows != _line_count(block, found.num_rows):
+            if not _is_one_a_line(block, found.num_rows):
                 return None
             if not all(map(_is_exact, found.columns)) or not _is_utf8(block):
                 return None
@@ -192,10 +191,13 @@ def _tabled(columns: Sequence[pa.Array | pa.ChunkedArray], schema: pa.Schema, ro
     return pa.table({"": pa.nulls(rows)}).select([])
 
 
-def _line_count(block: bytes, expected: int) -> int:
-    """How many lines are not blank. Few texts have blank ones, so the line ends are counted first."""
+def _is_one_a_line(block: bytes, rows: int) -> bool:
+    """Whether each line that is not blank begins an object, and there are as many as rows. pyarrow
+    takes objects that share a line or span several, and makes a row of nulls of the word null."""
+    if block.count(b"\n{") + block.startswith(b"{") != rows:
+        return False
     lines = block.count(b"\n") + (not block.endswith(b"\n"))
-    return lines if lines == expected else sum(1 for line in block.split(b"\n") if line.strip())
+    return lines == rows or sum(1 for line in block.split(b"\n") if line.strip()) == rows
 
 
 def _arrow_schema(schema: pa.Schema) -> pa.Schema | None:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import types as kinds
 
-from raybackfill.control.planning import widening
+from raybackfill.control.arrow import widening
 from raybackfill.control.planning.aligning import fit
 from raybackfill.errors import RaybackfillError, SpecError, UnitError
 from raybackfill.model import Piece

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types as kinds
 
-from raybackfill.control.planning import widening
+from raybackfill.control.arrow import widening
 from raybackfill.control.planning.aligning import first_misfit
 from raybackfill.errors import UnitError
 

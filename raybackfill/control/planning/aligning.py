@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types as kinds
 
-from raybackfill.control.planning import widening
-from raybackfill.control.planning.list_views import without_views
+from raybackfill.control.arrow import widening
+from raybackfill.control.arrow.list_views import without_views
 
 
 def align(table: pa.Table, schema: pa.Schema) -> pa.Table:

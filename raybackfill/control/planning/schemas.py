@@ -27,7 +27,7 @@ from typing import Literal
 import pyarrow as pa
 from pyarrow import types as kinds
 
-from raybackfill.control.planning import widening
+from raybackfill.control.arrow import widening
 from raybackfill.control.planning.aligning import align
 
 __all__ = ["Conflict", "Drift", "Resolution", "SchemaGroup", "align", "canonical_output", "resolve"]

@@ -80,7 +80,7 @@ def summarize(plan_id: str, plan_uri: str, recipe: Recipe, found: Findings) -> d
             "uri": spec.target.uri,
             "mode": spec.target.mode,
             "schema": _columns(recipe.output_schema),
-            "differences": _differences(recipe.output_schema, found.live),
+            "differences": _differences(recipe.output_schema, found.live, _folder_columns(recipe)),
             "base_version": found.base_version,
             **_target_partitions(found),
         },
@@ -133,11 +133,18 @@ def _columns(schema: pa.Schema) -> dict[str, str]:
     return {field.name: str(field.type) for field in schema}
 
 
-def _differences(new: pa.Schema, live: pa.Schema | None) -> list[dict[str, str | None]]:
-    """How the files that will be written differ from those that lie there. Folder columns stand in
-    no file of a hive table, so a column only the output has may be one of these."""
+def _folder_columns(recipe: Recipe) -> set[str]:
+    """The columns that are written as folder names and not into files."""
+    return {field.name for field in recipe.spec.target.partition_by if field.template is None}
+
+
+def _differences(
+    new: pa.Schema, live: pa.Schema | None, folder_columns: set[str]
+) -> list[dict[str, str | None]]:
+    """How the files that will be written differ from those that lie there."""
     if live is None:
         return []
+    new = pa.schema([field for field in new if field.name not in folder_columns])
     names = [*new.names, *(name for name in live.names if name not in new.names)]
     pairs = [(name, _type_of(live, name), _type_of(new, name)) for name in names]
     return [{"column": n, "live": old, "output": out} for n, old, out in pairs if old != out]

@@ -2,8 +2,8 @@
 
 INT96 counts nanoseconds over a range that 64 bits of nanoseconds do not have, and pyarrow, asked for
 microseconds, cuts the rest off without a word. The column is therefore also read in nanoseconds,
-which wrap around, and in seconds, which do not: with t = microseconds, nanoseconds - 1000 * t in
-wrapping arithmetic is what was cut off, and t / 10^6 must be the seconds.
+which wrap around, and in seconds, which do not: the seconds say whether microseconds reach that far,
+and nanoseconds - 1000 * microseconds, in wrapping arithmetic, is what was cut off.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import types as kinds
 
-from raybackfill.control.planning import widening
+from raybackfill.control.arrow import widening
 from raybackfill.errors import UnitError
 from raybackfill.sources.footers.sizes import leaf_count
 from raybackfill.sources.text_values import Place
 
 _NS_RANGE = (2**63 - 1) // 1000
-_US_PER_SECOND = 1_000_000
+_SECONDS_RANGE = (2**63 - 1) // 1_000_000
 
 
 def int96_columns(footer: pq.FileMetaData, schema: pa.Schema) -> tuple[str, ...]:
@@ -64,8 +64,7 @@ def exact_times(
 
 
 def _refuse(own: pa.Array, fine: pa.Array, coarse: pa.Array, wants_nanoseconds: bool, place: Place) -> None:
-    within = pc.subtract(own, pc.multiply(coarse, _US_PER_SECOND))
-    fits = pc.and_(pc.greater_equal(within, 0), pc.less(within, _US_PER_SECOND))
+    fits = pc.and_(pc.greater(coarse, -_SECONDS_RANGE), pc.less(coarse, _SECONDS_RANGE))
     advice = "leave the object out with source.path"
     _demand(fits, place, "is beyond the years that microseconds reach", advice)
     if wants_nanoseconds:

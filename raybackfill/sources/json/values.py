@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import types as kinds
 
-from raybackfill.control.planning import widening
+from raybackfill.control.arrow import widening
 from raybackfill.sources.json.lines import Number
 from raybackfill.sources.text_values import MisfitError, convert
 

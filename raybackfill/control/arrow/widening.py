@@ -81,7 +81,7 @@ def _canonical_field(field: pa.Field) -> pa.Field:
 def merge(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     """The type that holds each value of both types unchanged, or None where there is none.
 
-    Equal types stay as they are. See `schemas` for the rules.
+    Equal types stay as they are. See `planning.schemas` for the rules.
     """
     if one.equals(other):
         return one

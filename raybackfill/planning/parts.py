@@ -14,10 +14,10 @@ from raybackfill.control.planning.plan import LookupTable, Recipe
 from raybackfill.control.planning.schemas import resolve
 from raybackfill.control.planning.scope import Scope
 from raybackfill.control.planning.templates import PathTemplate
-from raybackfill.discovery import discover, find_format, inspect, pieces
 from raybackfill.errors import SpecError
 from raybackfill.flow.extract import Extract
 from raybackfill.model import Piece
+from raybackfill.planning.discovery import discover, find_format, inspect, pieces
 from raybackfill.sources import Source
 from raybackfill.spec import BackfillSpec, ScopeSpec, SourceSpec, TableSpec, arrow_type
 from raybackfill.storage import ObjectStore

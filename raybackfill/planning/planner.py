@@ -27,7 +27,10 @@ from raybackfill.control.planning.summary import Findings, summarize
 from raybackfill.control.planning.templates import PathTemplate
 from raybackfill.control.planning.trial import output_schema, refuse_lost_columns, try_row_by_row
 from raybackfill.control.planning.units import PlannedObject, plan_units, unit_bytes_max
-from raybackfill.discovery import (
+from raybackfill.errors import SpecError
+from raybackfill.model import Piece, Unit
+from raybackfill.paths import PlanPaths, key_of
+from raybackfill.planning.discovery import (
     Discovered,
     Inspected,
     discover,
@@ -38,9 +41,6 @@ from raybackfill.discovery import (
     partition_ids,
     pieces,
 )
-from raybackfill.errors import SpecError
-from raybackfill.model import Piece, Unit
-from raybackfill.paths import PlanPaths, key_of
 from raybackfill.sources import Source
 from raybackfill.spec import BackfillSpec, arrow_type
 from raybackfill.storage import ObjectStore

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types as kinds
 
-from raybackfill.control.planning import widening
+from raybackfill.control.arrow import widening
 
 
 def has_views(kind: pa.DataType) -> bool:

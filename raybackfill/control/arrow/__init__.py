@@ -1,0 +1,1 @@
+"""How Arrow types relate, whatever they are used for."""

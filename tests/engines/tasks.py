@@ -1,0 +1,31 @@
+"""Work for engines to run, importable by workers: what a unit's ID says happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from raybackfill.engines import Task
+from raybackfill.errors import UnitError
+from raybackfill.model import Piece, Receipt, Rows, Unit
+
+
+class Work:
+    """A Work of the engines' contract."""
+
+    def prepare(self) -> None:
+        pass
+
+    def __call__(self, task: Task) -> Receipt:
+        kind = task.unit.id.split("-")[0]
+        if kind == "unit_error":
+            raise UnitError("the data is wrong", where="some/object", next="mend it")
+        if kind == "defect":
+            raise ZeroDivisionError("not one of ours")
+        if kind == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Receipt(task.unit.id, task.attempt, Rows(read=len(kind), out=len(kind)), (), 1, 2)
+
+
+def task(unit: str) -> Task:
+    return Task(Unit(unit, 0, "work", (Piece("key", 1, "tag", None, 1, 1),)), f"attempt-of-{unit}")

@@ -1,0 +1,101 @@
+"""A whole run on S3 and real Ray: the job's code reaches the workers, and every request is counted."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from pathlib import Path
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from raybackfill.api import load
+from raybackfill.demo.server import S3Server
+from raybackfill.spec.values import StorageSpec
+from raybackfill.storage.meter import KINDS
+
+JOB = """
+import pyarrow as pa
+import pyarrow.compute as pc
+from lib.rates import RATE
+
+def job(rows: pa.Table, *, add: int) -> pa.Table:
+    return rows.set_column(1, "value", pc.add(pc.multiply(rows["value"], RATE), add))
+"""
+CONFIG = """
+name: orders
+source: {{uri: "s3://{bucket}/raw", path: "dt={{dt:%Y-%m-%d}}/*", storage: {{endpoint_url: "{url}", region: us-east-1}}}}
+transform: {{python: "jobs.rates_job:job", params: {{add: 1}}}}
+target: {{uri: "s3://{bucket}/gold/orders", partition_by: [dt], storage: {{endpoint_url: "{url}", region: us-east-1}}}}
+scope: {{start: 2025-01-01, end: 2025-01-06}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, s3_storage: StorageSpec, s3_bucket: str) -> Path:
+    client = boto3.client("s3", endpoint_url=s3_storage.endpoint_url, region_name="us-east-1")
+    for day in range(1, 8):
+        for place, rows in (("raw", 50), ("gold/orders", 3)):
+            buffer = io.BytesIO()
+            pq.write_table(pa.table({"id": range(rows), "value": [day] * rows}), buffer)
+            client.put_object(
+                Bucket=s3_bucket, Key=f"{place}/dt=2025-01-{day:02d}/part-00000.parquet", Body=buffer.getvalue()
+            )
+    (tmp_path / "pyproject.toml").write_text("")
+    for name, text in {"jobs/rates_job.py": JOB, "lib/rates.py": "RATE = 10\n"}.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    config = tmp_path / "orders.yaml"
+    config.write_text(CONFIG.format(bucket=s3_bucket, url=s3_storage.endpoint_url))
+    return config
+
+
+def values(storage: StorageSpec, bucket: str) -> dict[str, list[int]]:
+    client = boto3.client("s3", endpoint_url=storage.endpoint_url, region_name="us-east-1")
+    found = {}
+    for item in client.list_objects_v2(Bucket=bucket, Prefix="gold/orders/")["Contents"]:
+        body = client.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
+        found[item["Key"].split("/")[2]] = pq.read_table(pa.BufferReader(body))["value"].to_pylist()
+    return found
+
+
+@pytest.mark.ray
+def test_a_run_on_ray_replaces_what_is_in_scope(
+    project: Path, s3_storage: StorageSpec, s3_bucket: str, ray_session: None
+) -> None:
+    run = load(project).run(engine="ray")
+    assert run.exit_code == 0
+    expected = {f"dt=2025-01-{day:02d}": [day * 10 + 1] * 50 for day in range(1, 6)}
+    expected |= {f"dt=2025-01-{day:02d}": [day] * 3 for day in (6, 7)}
+    assert values(s3_storage, s3_bucket) == expected
+    assert run.status()["rows"]["out"] == 250
+
+
+def test_every_request_is_one_that_we_counted(
+    project: Path, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the server saw is what our meters counted, over planning, work and publish together."""
+    from raybackfill import api, runs, worker
+    from raybackfill.storage.meter import Meter
+
+    meters: list[Meter] = []
+
+    def counted() -> Meter:
+        meters.append(Meter())
+        return meters[-1]
+
+    for module in (api, runs, worker):
+        monkeypatch.setattr(module, "Meter", counted)
+    worker._benches.clear()
+    before = Counter(s3_server.requests())
+    assert load(project).run(engine="inline").exit_code == 0
+    seen = Counter(s3_server.requests()) - before
+    counted_by_us: Counter[str] = Counter()
+    for meter in meters:
+        counted_by_us.update({kind: meter.snapshot()[kind] for kind in KINDS})
+    assert +counted_by_us == seen
+    assert seen["put"] > 10
+    assert seen["copy"] > 5
