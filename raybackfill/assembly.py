@@ -24,10 +24,11 @@ from raybackfill.flow.unit import Hops
 from raybackfill.frames import Frame
 from raybackfill.job import Context
 from raybackfill.model import Unit
-from raybackfill.paths import RunPaths, key_of
+from raybackfill.paths import RunPaths, TablePaths, key_of, slot
 from raybackfill.planning.discovery import source_root, typed
 from raybackfill.signature import read_signature
 from raybackfill.spec import arrow_type
+from raybackfill.storage.names import too_long
 from raybackfill.targets import FileWriter
 from raybackfill.wiring import (
     Stores,
@@ -75,7 +76,7 @@ class Assembly:
             transform=transform,
             accept=identity if carries else self._accept,
             loader=self._loaders(paths),
-            check_folders=self._check_folders,
+            check_folders=lambda folders: self._check_folders(folders, paths),
             whole_partitions=not carries and recipe.spec.transform.per == "partition",
             carries=carries,
         )
@@ -198,13 +199,17 @@ class Assembly:
         if self.recipe.spec.target.outside_scope == "filter":
             return table.filter(mask)
         row = table.slice(pc.index(mask, False).as_py(), 1).select(sorted(self._scope.needs)).to_pylist()[0]
+        said = ", ".join(f"{name} = {value}" for name, value in row.items())
         raise UnitError(
-            f"the job gives {mask.false_count} row(s) out of scope, the first with {row}",
+            f"the job gives {mask.false_count} row(s) out of scope, the first with {said}",
             next="widen the scope, or say target.outside_scope: filter",
         )
 
-    def _check_folders(self, folders: Sequence[str]) -> None:
-        """A row in scope must not land in a folder that the plan does not replace."""
+    def _check_folders(self, folders: Sequence[str], paths: RunPaths) -> None:
+        """A row in scope must not land in a folder that the plan does not replace, or that the store
+        cannot make: a publish would fail halfway."""
+        for folder in folders:
+            self._check_length(slot(folder, 0), paths)
         classes = self._partitioning.classify(pa.array(folders, pa.string()), self._scope).to_pylist()
         wrong = [folder for folder, found in zip(folders, classes, strict=True) if found == "outside"]
         if wrong:
@@ -212,6 +217,16 @@ class Assembly:
                 f"rows in scope belong to {wrong[0]}, which lies outside of it",
                 next="let the job keep the partition's columns in step with the scope's time",
             )
+
+    def _check_length(self, path: str, paths: RunPaths) -> None:
+        target = TablePaths(key_of(self.recipe.spec.target.uri)).file(path)
+        for store, key in ((self._stores.target, target), (self._stores.state, paths.previous(0, path))):
+            reason = too_long(store.scheme, key)
+            if reason is not None:
+                raise UnitError(
+                    f"no file can be written to {path[:40]}..: {reason}",
+                    next="let the job give shorter values for the columns of target.partition_by",
+                )
 
     def _loaders(self, paths: RunPaths) -> Callable[[Unit, str], Loader]:
         spec = self.recipe.spec.target

@@ -46,7 +46,9 @@ def bundle_job(ref: str, root: Path) -> Code:
     with _IMPORTING:
         # What an earlier import left would not be imported again: neither counted as reached, nor, where
         # it came from another root or from a bundle, even the code that is meant.
-        aside = _take_out(lambda module: _is_below(module, {root, *_roots}) or _is_foreign(module, {package}, root))
+        aside = _take_out(
+            lambda module: _is_below(module, {root, *_roots}) or _is_foreign(module, {package}, root)
+        )
         _roots.add(root)
         try:
             _find(ref, root)
@@ -102,7 +104,7 @@ def _find(ref: str, root: Path) -> Callable[..., Any]:
     try:
         importlib.invalidate_caches()
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _import_failed(ref, root, error) from error
     finally:
         sys.path.remove(str(root))
@@ -130,7 +132,7 @@ def _is_foreign(module: ModuleType, packages: set[str], root: Path) -> bool:
     return origin is None or not origin.is_relative_to(root)
 
 
-def _import_failed(ref: str, root: Path, error: Exception) -> SpecError:
+def _import_failed(ref: str, root: Path, error: BaseException) -> SpecError:
     module_name = ref.partition(":")[0]
     if isinstance(error, ModuleNotFoundError) and error.name and module_name.startswith(error.name):
         return SpecError(
@@ -138,12 +140,20 @@ def _import_failed(ref: str, root: Path, error: Exception) -> SpecError:
             where="transform.python",
             next="write it as folder.module:function, seen from the project's root (--project DIR)",
         )
-    place = traceback.extract_tb(error.__traceback__)[-1]
+    said = error.msg if isinstance(error, SyntaxError) else str(error) or "no message"
     return SpecError(
-        f"importing {module_name} raised {type(error).__name__}: {error}",
+        f"importing {module_name} raised {type(error).__name__}: {said}",
         where="transform.python",
-        next=f"see {place.filename}:{place.lineno}",
+        next=f"see {_place(error)}",
     )
+
+
+def _place(error: BaseException) -> str:
+    """File and line where an import failed: the line that cannot be parsed, or the last one that ran."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename}:{last.lineno}"
 
 
 def _is_below(module: ModuleType, roots: set[Path]) -> bool:

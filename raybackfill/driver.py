@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,32 +65,26 @@ def carry_out(
     if checkpoint.ledger.state != "publishing":
         if checkpoint.ledger.state != "running":
             checkpoint.append([state_entry("running")], clock.now())
-        _work_to_the_end(job, open_engine, clock, listener, stop_asked)
-        checkpoint.append([state_entry("staged")], clock.now())
-        if not publish:
-            return None
-        checkpoint.append([state_entry("publishing")], clock.now())
-    listener.say("publishing")
-    return _publish(job, clock)
+        # Taking an engine down takes seconds, for which a table need not wait: it is closed last.
+        with closing(open_engine()) as engine:
+            _work_to_the_end(job, engine, clock, listener, stop_asked)
+            checkpoint.append([state_entry("staged")], clock.now())
+            return _publish(job, clock, listener) if publish else None
+    return _publish(job, clock, listener)
 
 
 def _work_to_the_end(
-    job: Job,
-    open_engine: Callable[[], Engine],
-    clock: Clock,
-    listener: Listener,
-    stop_asked: Callable[[], bool],
+    job: Job, engine: Engine, clock: Clock, listener: Listener, stop_asked: Callable[[], bool]
 ) -> None:
     """Every unit staged, or the run is stopped in the journal and the error raised."""
-    engine = open_engine()
     try:
+        engine.warm()
+        listener.say("working")
         work(job.units(), job.checkpoint, engine, clock, listener, stop_asked)
     except RaybackfillError as error:
         if error.exit_code != 5:
             job.checkpoint.append([state_entry("stopped", reason=str(error))], clock.now())
         raise
-    finally:
-        engine.close()
 
 
 def work(
@@ -136,9 +131,12 @@ def _entry(outcome: Outcome) -> dict[str, Any]:
     return failure_entry(outcome.task.unit.id, outcome.task.attempt, error.kind, str(error))
 
 
-def _publish(job: Job, clock: Clock) -> Version | Gate:
+def _publish(job: Job, clock: Clock, listener: Listener) -> Version | Gate:
     """Make the run's version and bring the paths to it. Safe to repeat after a crash at any point."""
     checkpoint = job.checkpoint
+    if checkpoint.ledger.state != "publishing":
+        checkpoint.append([state_entry("publishing")], clock.now())
+    listener.say("publishing")
     publication = job.publication(checkpoint)
     epoch = checkpoint.ledger.epoch
     made = make_version(job.table, publication, job.state_store, epoch=epoch, at=clock.now())

@@ -74,7 +74,7 @@ def make_source(format: str, spec: SourceSpec) -> Source:
     if format == "parquet":
         from raybackfill.sources.parquet import ParquetSource
 
-        return ParquetSource(overrides)
+        return ParquetSource(overrides, spec.timezone)
     if format == "csv":
         from raybackfill.sources.csv import CsvSource
 

@@ -28,12 +28,19 @@ class Work(Protocol):
     """What an engine runs for each task, in whatever process. It can be pickled, and imports what it
     needs when it is first called."""
 
+    def prepare(self) -> None:
+        """Import and build what the first task needs, before it comes."""
+
     def __call__(self, task: Task) -> Receipt: ...
 
 
 class Engine(Protocol):
     """The promise: every started task comes back from `wait` once, as a receipt or one of our
     errors, whatever became of its process."""
+
+    def warm(self) -> None:
+        """Come back when a worker is ready for the first task; others may still be on their way. One of
+        our errors where the work cannot even be prepared: that is no unit's fault."""
 
     def capacity(self) -> int:
         """How many tasks may be under way now, those that wait for a worker included."""

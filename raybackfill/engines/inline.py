@@ -11,6 +11,9 @@ class InlineEngine:
         self._work = work
         self._tasks: list[Task] = []
 
+    def warm(self) -> None:
+        self._work.prepare()
+
     def capacity(self) -> int:
         return 1
 

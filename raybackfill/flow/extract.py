@@ -36,12 +36,14 @@ class PathValues:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows that passed the filters, and how many were read to get them."""
+    """Rows of one object that passed the filters, and how many were read to get them. `where` is its
+    key; of several drawn together, the first's and the last's."""
 
     table: pa.Table
     rows_read: int
     rows_filtered: int
     partition: tuple[object, ...]
+    where: str
 
 
 class Extract:
@@ -72,7 +74,9 @@ class Extract:
             for raw in self._source.read(self._store, piece, self._file_schema, batch_bytes):
                 rows = self._with_path(raw, values, piece)
                 kept = self._kept(rows)
-                yield Batch(kept, raw.num_rows, raw.num_rows - kept.num_rows, values.partition)
+                yield Batch(
+                    kept, raw.num_rows, raw.num_rows - kept.num_rows, values.partition, piece.key
+                )
 
     def _kept(self, table: pa.Table) -> pa.Table:
         for mask in self._filters:

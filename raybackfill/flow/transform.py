@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +13,9 @@ import pyarrow as pa
 from raybackfill.control.planning.aligning import align
 from raybackfill.errors import RaybackfillError, UnitError
 from raybackfill.frames import Frame
+
+# Where a worker unpacked the code tells nothing: a module is named as seen from the project.
+_BUNDLE = re.compile(r"^.*/raybackfill-code-[^/]+/")
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,9 @@ class Job:
         except Exception as error:
             raise _job_failed(self.ref, error) from error
         except BaseException as error:
-            # Polars' panics are no Exceptions, and no reason to end the worker.
-            if type(error).__name__ != "PanicException":
+            # Polars' panics and sys.exit() are no Exceptions, and no reason to end the worker: an
+            # exit code of 0 would even pass for success.
+            if type(error).__name__ not in ("PanicException", "SystemExit"):
                 raise
             raise _job_failed(self.ref, error) from None
 
@@ -44,7 +48,7 @@ class Job:
 def restore_types(result: pa.Table, given: pa.Schema, frame: Frame) -> pa.Table:
     """Columns that came back under their name in the type that the engine carries them in (Polars:
     seconds as milliseconds, views as large strings) get their own type again."""
-    carried = _carried(frame, given)
+    carried = _carried_types(frame, given)
     if carried.equals(given):
         return result
     for index, column in enumerate(result.schema):
@@ -55,10 +59,15 @@ def restore_types(result: pa.Table, given: pa.Schema, frame: Frame) -> pa.Table:
     return result
 
 
-@lru_cache(maxsize=8)
-def _carried(frame: Frame, given: pa.Schema) -> pa.Schema:
-    """The types that come out of an engine when nothing is done. All batches of a unit ask for the same."""
-    return frame.to_arrow(frame.from_arrow(given.empty_table())).schema
+def _carried_types(frame: Frame, given: pa.Schema) -> pa.Schema:
+    """The types in which an engine gives back what it was given: found once, since all batches ask."""
+    key = (frame.name, given)
+    if key not in _carried:
+        _carried[key] = frame.to_arrow(frame.from_arrow(given.empty_table())).schema
+    return _carried[key]
+
+
+_carried: dict[tuple[str, pa.Schema], pa.Schema] = {}
 
 
 def conform(result: pa.Table, schema: pa.Schema, ref: str) -> pa.Table:
@@ -81,14 +90,15 @@ def align_exactly(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 def _job_failed(ref: str, error: BaseException) -> UnitError:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_users(f.filename)]
-    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    place = f" at {_BUNDLE.sub('', frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
     message = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
     return UnitError(f"the job {ref} raised {type(error).__name__}: {message}{place}")
 
 
 def _is_users(filename: str) -> bool:
     return (
-        "raybackfill/flow/" not in filename
+        filename.endswith(".py")
+        and "raybackfill/flow/" not in filename
         and "raybackfill/frames/" not in filename
         and ("site-packages" not in filename and not filename.startswith("<frozen"))
     )

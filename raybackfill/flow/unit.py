@@ -45,7 +45,7 @@ def process_unit(unit: Unit, attempt: str, hops: Hops) -> Receipt:
         hops.check_folders(sorted({file.partition for file in files}))
     except RaybackfillError as error:
         loader.abort()
-        error.where = error.where or unit.pieces[0].key
+        error.where = error.where or _span(unit.pieces[0].key, unit.pieces[-1].key)
         raise
     except BaseException:
         loader.abort()
@@ -65,9 +65,13 @@ def process_unit(unit: Unit, attempt: str, hops: Hops) -> Receipt:
 def _move_rows(unit: Unit, hops: Hops, loader: Loader) -> Rows:
     rows = Rows()
     for batch in _calls(hops.extract.batches(unit.pieces, CALL_BYTES), hops.whole_partitions):
-        result = hops.transform(batch.table)
-        accepted = hops.accept(result)
-        loader.add(accepted)
+        try:
+            result = hops.transform(batch.table)
+            accepted = hops.accept(result)
+            loader.add(accepted)
+        except RaybackfillError as error:
+            error.where = error.where or batch.where
+            raise
         rows += _counted(batch, result.num_rows, accepted.num_rows, hops)
     return rows
 
@@ -108,7 +112,12 @@ def _together(batches: Sequence[Batch]) -> Batch:
         table=pa.concat_tables([batch.table for batch in batches]),
         rows_read=sum(batch.rows_read for batch in batches),
         rows_filtered=sum(batch.rows_filtered for batch in batches),
+        where=_span(batches[0].where, batches[-1].where),
     )
+
+
+def _span(first: str, last: str) -> str:
+    return first if first == last else f"{first} .. {last}"
 
 
 def _check_conservation(unit: Unit, rows: Rows, files: Sequence[StagedFile]) -> None:

@@ -167,14 +167,19 @@ def _beyond_a_row(node: Mapping[str, Any], aggregates: set[str]) -> Iterator[str
         yield "group by"
     if node.get("type") == "SET_OPERATION_NODE" and not node.get("setop_all"):
         yield str(node["setop_type"]).lower()
-    if node.get("type") in _NOT_ROW_BY_ROW and node.get("orders") != []:
+    # The type of a value, unlike that of a clause, is a mapping.
+    if str(node.get("type")) in _NOT_ROW_BY_ROW and node.get("orders") != []:
         yield _NOT_ROW_BY_ROW[str(node["type"])]
+    if node.get("sample"):
+        yield "a sample"
 
 
 def unstable(query: str) -> list[str]:
-    """Functions in the query whose answer changes from call to call: a retry would differ."""
+    """Functions and samples in the query whose answer changes from call to call: a retry would differ."""
     volatile = _functions("stability != 'CONSISTENT' and function_type = 'scalar'")
-    return sorted(set(_names_used(query)) & (volatile | _CLOCKS))
+    samples = [node["sample"] for node in _nodes(_parsed(query)) if node.get("sample")]
+    drawn = {"a sample that is not repeatable"} if any(not s["repeatable"] for s in samples) else set()
+    return sorted(set(_names_used(query)) & (volatile | _CLOCKS) | drawn)
 
 
 def _names_used(query: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raybackfill.code import Code
+from raybackfill.control.planning.aligning import align
 from raybackfill.control.planning.expectation import expected_folders
 from raybackfill.control.planning.partitioning import Partitioning
 from raybackfill.control.planning.plan import (
@@ -27,7 +28,7 @@ from raybackfill.control.planning.summary import Findings, summarize
 from raybackfill.control.planning.templates import PathTemplate
 from raybackfill.control.planning.trial import output_schema, refuse_lost_columns, try_row_by_row
 from raybackfill.control.planning.units import PlannedObject, plan_units, unit_bytes_max
-from raybackfill.errors import SpecError
+from raybackfill.errors import SpecError, UnitError
 from raybackfill.model import Piece, Unit
 from raybackfill.paths import PlanPaths, key_of
 from raybackfill.planning.discovery import (
@@ -129,7 +130,7 @@ def _look_at_source(spec: BackfillSpec, parts: Parts, template: PathTemplate, sc
     types = {name: arrow_type(text) for name, text in spec.source.schema.items()}
     found = discover(parts.source_store, spec.source.uri, template, scope.with_margin(), types)
     if found.objects.num_rows == 0:
-        raise _nothing_found(spec, found)
+        raise _nothing_found(spec, found, parts.source_store)
     found = _in_order(found, spec.order)
     format = find_format(found.keys, spec.source.format)
     reader = parts.reader(format)
@@ -145,8 +146,9 @@ def _look_at_source(spec: BackfillSpec, parts: Parts, template: PathTemplate, sc
     return SourceNow(found, format, inspected, resolution, planned)
 
 
-def _nothing_found(spec: BackfillSpec, found: Discovered) -> SpecError:
-    if found.listed == 0:
+def _nothing_found(spec: BackfillSpec, found: Discovered, store: ObjectStore) -> SpecError:
+    # Folders out of scope are not listed at all, so an empty listing need not be an empty source.
+    if found.listed == 0 and not _lies_anything(store, key_of(spec.source.uri)):
         return SpecError("nothing lies there", where=f"source.uri: {spec.source.uri}", next="check the URI")
     if found.ignored:
         return SpecError(
@@ -154,11 +156,22 @@ def _nothing_found(spec: BackfillSpec, found: Discovered) -> SpecError:
             "do not fit the template",
             where="source.path",
         )
+    if found.listed == 0:
+        return SpecError(
+            f"nothing below {spec.source.uri} lies in the scope and fits {spec.source.path!r}",
+            where="scope",
+            next="widen start and end, or correct source.path",
+        )
     return SpecError(
         f"the scope is empty: none of {found.listed} objects lies in it",
         where="scope",
         next="widen start and end, or look at include and exclude",
     )
+
+
+def _lies_anything(store: ObjectStore, key: str) -> bool:
+    page = store.page(key + "/", folders=True)
+    return bool(page.objects.num_rows or page.folders)
 
 
 def _in_order(found: Discovered, order: str) -> Discovered:
@@ -227,20 +240,36 @@ def _output(
     partitioning: Partitioning,
 ) -> pa.Schema:
     """Try the job on a sample: the schema of what it gives holds for every unit."""
-    transform = recipe.spec.transform
-    job = parts.job(recipe, code)
-    if transform.per == "partition":
-        result = job(parts.sample(recipe, code, _smallest_partition(source.planned), SAMPLE_PARTITION_ROWS))
-    else:
-        chosen = [source.planned[index].piece for index in source.inspected.examples[:SAMPLE_OBJECTS_MAX]]
-        result = try_row_by_row(job, parts.sample(recipe, code, chosen, SAMPLE_ROWS), recipe.code_ref)
+    try:
+        result = _tried(recipe, parts, code, source)
+    except UnitError as error:
+        # No unit failed yet, and no run is there to be resumed.
+        raise SpecError(
+            f"the job was tried on a sample of the source: {error.message}",
+            where=error.where or "transform",
+            next=error.next or "correct the job or its data, then plan again",
+        ) from error
     overrides = {name: arrow_type(text) for name, text in recipe.spec.target.schema.items()}
     schema = output_schema(result.schema, overrides, target.live)
+    try:
+        align(result, schema)
+    except ValueError as error:
+        raise SpecError(
+            f"the job's rows do not fit: {error}", where="target.schema", next="let the job give that type"
+        ) from error
     partitioning.file_columns(schema)
     missing = sorted(set(recipe.spec.target.sort_by) - set(schema.names))
     if missing:
         raise SpecError(f"the job gives no column {missing[0]}", where="target.sort_by")
     return schema
+
+
+def _tried(recipe: Recipe, parts: Parts, code: Code, source: SourceNow) -> pa.Table:
+    job = parts.job(recipe, code)
+    if recipe.spec.transform.per == "partition":
+        return job(parts.sample(recipe, code, _smallest_partition(source.planned), SAMPLE_PARTITION_ROWS))
+    chosen = [source.planned[index].piece for index in source.inspected.examples[:SAMPLE_OBJECTS_MAX]]
+    return try_row_by_row(job, parts.sample(recipe, code, chosen, SAMPLE_ROWS), recipe.code_ref)
 
 
 def _smallest_partition(planned: Sequence[PlannedObject]) -> list[Piece]:

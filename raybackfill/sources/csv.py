@@ -9,7 +9,6 @@ too) and line ends within quotes are read as such.
 from __future__ import annotations
 
 import codecs
-import csv
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +24,14 @@ from raybackfill.sources import Inspection
 from raybackfill.sources.batches import sliced
 from raybackfill.sources.compression import HEAD_BYTES, info_of, open_text, read_head, translated
 from raybackfill.sources.guessing import guess
-from raybackfill.sources.quoting import QuoteWatch, TextStream, first_malformed, recoded, whole_records
+from raybackfill.sources.quoting import (
+    QuoteWatch,
+    TextStream,
+    first_malformed,
+    first_record,
+    recoded,
+    whole_records,
+)
 from raybackfill.sources.text_values import Place, read_column
 from raybackfill.spec.values import CsvSpec
 from raybackfill.storage import ObjectInfo, ObjectStore
@@ -93,13 +99,15 @@ class CsvSource:
     ) -> Iterator[pa.Table]:
         rows = 0
         for batch in self._texts(store, piece, max(batch_bytes // 8, _BLOCK_BYTES_MIN)):
-            columns = {
-                name: read_column(batch.column(name), schema.field(name).type, self._timezone,
-                                  Place(piece.key, name, rows))
-                for name in batch.schema.names if name in schema.names
-            }  # fmt: skip
+            names = [name for name in batch.schema.names if name in schema.names]
+            # Selecting no columns at all keeps the rows; a new table of none would have none.
+            table = pa.Table.from_batches([batch]).select(names)
+            for index, name in enumerate(names):
+                place = Place(piece.key, name, rows)
+                column = read_column(batch.column(name), schema.field(name).type, self._timezone, place)
+                table = table.set_column(index, name, column)
             rows += batch.num_rows
-            yield from sliced(pa.table(columns), batch_bytes)
+            yield from sliced(table, batch_bytes)
 
     def _head_texts(self, key: str, data: bytes) -> pa.Table:
         reading = self._begin(key, pa.BufferReader(data), SpecError, encoding="utf-8")
@@ -150,8 +158,7 @@ class CsvSource:
         no rows then, and one that should have a header is broken."""
         with translated(reading.key, reading.kind):
             text = reading.stream.peek_record(HEAD_BYTES).decode("utf-8-sig", errors="replace")
-        records = csv.reader(io.StringIO(text, newline=""), delimiter=self._options.delimiter)
-        record = next((record for record in records if record), None)
+        record = first_record(text, self._options.delimiter)
         if not self._options.header:
             return [f"f{index}" for index in range(len(record or ()))]
         if record is None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -67,17 +68,31 @@ def first_malformed(lines: Iterable[str], delimiter: str) -> tuple[int, str] | N
 
     A quote within a field that does not begin with one is an ordinary character.
     """
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     count = 0
-    limit = csv.field_size_limit(2**31 - 1)
     try:
-        for _ in reader:
-            count += 1
+        with _fields_of_any_size():
+            for _ in csv.reader(lines, delimiter=delimiter, strict=True):
+                count += 1
     except csv.Error as error:
         return count + 1, str(error)
+    return None
+
+
+def first_record(text: str, delimiter: str) -> list[str] | None:
+    """The fields of the first record that is not blank, or None where there is none."""
+    with _fields_of_any_size():
+        records = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        return next((record for record in records if record), None)
+
+
+@contextmanager
+def _fields_of_any_size() -> Iterator[None]:
+    """Python's csv refuses fields of more than 128 kB unless it is told, for the whole process."""
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
     finally:
         csv.field_size_limit(limit)
-    return None
 
 
 def whole_records(data: bytes) -> int:

@@ -121,6 +121,9 @@ def test_values_are_typed_by_the_schema_and_the_first_misfit_is_named() -> None:
 def test_columns_that_the_object_lacks_or_nobody_wants_are_left_out() -> None:
     schema = pa.schema([("b", pa.int64()), ("gone", pa.string())])
     assert rows_of(source(), b"a,b\nx,1\n", KEY, schema) == [{"b": 1}]
+    assert [
+        table.num_rows for table in tables_of(source(), b"a,b\nx,1\n", KEY, pa.schema([("c", pa.string())]))
+    ] == [1]
 
 
 def test_tables_are_bounded_and_rows_are_counted_over_all_of_them() -> None:
@@ -142,6 +145,11 @@ def test_a_record_longer_than_a_block_is_read_with_no_row_twice() -> None:
     tables = tables_of(source(), data, KEY, schema, batch_bytes=1_000_000)
     assert [n for table in tables for n in table["a"].to_pylist()] == [*range(200_000), -1, -2]
     assert tables[-2]["b"][-1].as_py() == long + "\n" or tables[-1]["b"][-2].as_py() == long + "\n"
+
+
+def test_a_first_record_with_a_long_field_is_read() -> None:
+    long = "z" * 300_000
+    assert rows_of(source(header=False), f"{long},1\n".encode(), KEY) == [{"f0": long, "f1": 1}]
 
 
 FIELD = st.text(alphabet='ab ,;"\n\r0é', max_size=8)

@@ -142,11 +142,16 @@ def test_instants_come_back_whatever_their_offset(values: list[datetime], zone: 
     assert read([v.astimezone(zone).isoformat() for v in instants], UTC_US, BERLIN) == instants
 
 
+def _offset(local: datetime, zone: ZoneInfo) -> timedelta | None:
+    """Python gives a skipped or doubled time another offset with fold=1."""
+    return local.replace(tzinfo=zone).utcoffset()
+
+
 @given(st.lists(st.datetimes(datetime(1980, 1, 1), datetime(2030, 1, 1)), max_size=5))
 def test_local_times_are_read_as_python_reads_them(values: list[datetime]) -> None:
     zone = ZoneInfo(BERLIN)
-    clear = [v for v in values if v.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None) == v
-             and v.replace(tzinfo=zone).utcoffset() == v.replace(tzinfo=zone, fold=1).utcoffset()]  # fmt: skip
+    first = [v.replace(fold=0) for v in values]
+    clear = [v for v in first if _offset(v, zone) == _offset(v.replace(fold=1), zone)]
     assert read([str(v) for v in clear], UTC_US, BERLIN) == [v.replace(tzinfo=zone) for v in clear]
 
 

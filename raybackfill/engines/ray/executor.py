@@ -25,6 +25,7 @@ class RayEngine:
 
     def __init__(self, work: Work, *, address: str | None, workers: int | None) -> None:
         self._workers = workers
+        self._address = address
         self._pending: dict[Any, Task] = {}
         self._since_refresh = 0
         self._began_here = _connect(address, workers)
@@ -33,14 +34,21 @@ class RayEngine:
         self._remote = ray.remote(_run).options(max_retries=0, num_cpus=1, name="raybackfill-unit")
 
     def warm(self) -> None:
-        """Let workers start and import while the driver does something else."""
-        self._warming = [self._remote.remote(self._work, None) for _ in range(self._cpus)]
+        count = self._cpus if self._workers is None else min(self._cpus, self._workers)
+        ready, _ = ray.wait([self._remote.remote(self._work, None) for _ in range(count)], num_returns=1)
+        # What Ray itself says here the first task meets too, and that one is accounted for.
+        with contextlib.suppress(exceptions.RayError):
+            if isinstance(error := ray.get(ready[0]), RaybackfillError):
+                raise error
 
     def capacity(self) -> int:
         self._since_refresh += 1
         if self._since_refresh > REFRESH_TASKS:
             self._since_refresh, self._cpus = 0, self._count_cpus()
-        return self._cpus * TASKS_PER_CPU if self._workers is None else self._workers
+        # A Ray that was begun here has as many CPUs as workers are wanted: it bounds them itself.
+        if self._workers is None or (self._began_here and self._address is None):
+            return self._cpus * TASKS_PER_CPU
+        return self._workers
 
     def start(self, task: Task) -> None:
         self._pending[self._remote.remote(self._work, task)] = task
@@ -91,10 +99,8 @@ def _connect(address: str | None, workers: int | None) -> bool:
 
 def _run(work: Work, task: Task | None) -> Any:
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
-    if task is None:
-        return work.prepare()  # type: ignore[attr-defined]
     try:
-        return work(task)
+        return work.prepare() if task is None else work(task)
     except RaybackfillError as error:
         # Given back, not raised: Ray would wrap it, and its text with it.
         return error
