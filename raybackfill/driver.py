@@ -105,7 +105,7 @@ def work(
     running = 0
     while True:
         if error is None and stop_asked():
-            error = TransientError("interrupted: what is staged is kept", next="raybackfill resume RUN")
+            error = TransientError("interrupted: what is staged is kept")
         while error is None and running < engine.capacity():
             unit = next(waiting, None)
             if unit is None:

@@ -17,7 +17,7 @@ from raybackfill.control.running.ledger import FINAL
 from raybackfill.control.running.status import run_status
 from raybackfill.driver import Clock, Gate, Job, carry_out
 from raybackfill.engines import Engine
-from raybackfill.errors import SpecError
+from raybackfill.errors import RaybackfillError, SpecError, TransientError
 from raybackfill.flow.publish import Publication
 from raybackfill.observe import Listener
 from raybackfill.paths import PlanPaths, RunPaths, key_of, runs
@@ -78,8 +78,18 @@ class OpenedRun:
             return make_engine(engine, work, address=address, workers=workers)
 
         job = Job(self.plan.units, self.table(), self._publication, checkpoint, self.stores.state)
-        ended = carry_out(job, open_engine, clock, listener, publish=publish, stop_asked=stop_asked)
+        try:
+            ended = carry_out(job, open_engine, clock, listener, publish=publish, stop_asked=stop_asked)
+        except RaybackfillError as error:
+            raise self._with_next(error) from error.__cause__
         return ended if isinstance(ended, Gate) else None
+
+    def _with_next(self, error: RaybackfillError) -> RaybackfillError:
+        """Whoever raised it did not know which run it was."""
+        if isinstance(error, TransientError) and not error.next:
+            error.next = "raybackfill resume RUN"
+        error.next = error.next.replace("resume RUN", f"resume {self.uri}")
+        return error
 
     def table(self) -> Table:
         return Table(self.stores.target, self.stores.state, self.plan.recipe.spec.target.uri)

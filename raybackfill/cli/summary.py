@@ -7,9 +7,19 @@ from typing import Any
 
 from raybackfill.api import Run
 from raybackfill.observe.words import amount, duration, plural, size
+from raybackfill.paths import key_of
 
 LABEL_WIDTH = 12
 COLUMNS_NAMED_MAX = 12
+IGNORED_NAMED_MAX = 3
+DRIFT = {
+    "added": "is new",
+    "missing": "is missing",
+    "null_typed": "holds nothing",
+    "widened": "has a narrower type",
+    "text": "shows another type, and is read as text",
+    "reordered": "stands elsewhere",
+}
 
 
 def run_document(run: Run) -> dict[str, Any]:
@@ -23,19 +33,17 @@ def run_document(run: Run) -> dict[str, Any]:
 
 def plan_text(plan: Mapping[str, Any]) -> str:
     source, target, units = plan["source"], plan["target"], plan["units"]
-    rows = (
-        f"{amount(source['rows'])} rows" if source["rows_exact"] else f"about {amount(source['rows'])} rows"
-    )
-    partitions = plural(plan["partitions"]["count"], "partition")
+    partitions = plan["partitions"]
+    first, last = partitions["first"], partitions["last"]
     return _lines(
         f"plan {plan['plan_id']} of {plan['backfill']}",
         ("source", source["uri"]),
         (
             "",
-            f"{plural(source['objects'], 'object')} ({source['format']}), {size(source['bytes'])}, {rows}, "
-            f"{partitions}",
+            f"{plural(source['objects'], 'object')} ({source['format']}), {size(source['bytes'])}, "
+            f"{_source_rows(source)}, {plural(partitions['count'], 'partition')}",
         ),
-        ("", f"{plan['partitions']['first']} .. {plan['partitions']['last']}"),
+        ("", first if first == last else f"{first} .. {last}"),
         *(("", text) for text in _missing(plan)),
         ("scope", _scope(plan["scope"])),
         ("columns", _columns(source["schema"])),
@@ -83,7 +91,16 @@ def _rows(rows: Mapping[str, int]) -> str:
     return ", ".join([f"{rows['read']:,} read", f"{rows['out']:,} out", *others])
 
 
+def _source_rows(source: Mapping[str, Any]) -> str:
+    if source["rows"] is None:
+        return "rows not counted"
+    return f"{'' if source['rows_exact'] else 'about '}{amount(source['rows'])} rows"
+
+
 def _rate(run: Mapping[str, Any]) -> str:
+    if run["driver"]["epoch"] > 1:
+        # The time between its drivers counts, so that a rate would be of nothing.
+        return f" since it began, resumed {plural(run['driver']['epoch'] - 1, 'time')}"
     rate = run["rate"]
     if not rate["rows_per_second"]:
         return ""
@@ -93,8 +110,9 @@ def _rate(run: Mapping[str, Any]) -> str:
 def _missing(plan: Mapping[str, Any]) -> Iterator[str]:
     missing = plan["partitions"]["missing"]
     if missing:
-        names = ", ".join(plan["partitions"]["missing_examples"])
-        yield f"the source has nothing for {plural(missing, 'partition')} of the scope: {names}, .."
+        examples = plan["partitions"]["missing_examples"]
+        names = ", ".join([*examples, ".."] if missing > len(examples) else examples)
+        yield f"the source has nothing for {plural(missing, 'partition')} of the scope: {names}"
 
 
 def _scope(scope: Mapping[str, Any]) -> str:
@@ -114,8 +132,9 @@ def _columns(schema: Mapping[str, str]) -> str:
 
 def _drift(plan: Mapping[str, Any]) -> Iterator[str]:
     for found in plan["drift"]:
-        objects = plural(found["objects"], "object")
-        yield f"{found['column']}: {found['kind']} in {objects}, e.g. {found['example']}"
+        kind = DRIFT.get(found["kind"], found["kind"])
+        example = found["example"].removeprefix(key_of(plan["source"]["uri"]) + "/")
+        yield f"{found['column']} {kind} in {plural(found['objects'], 'object')}, such as {example}"
 
 
 def _job(code: Mapping[str, Any]) -> str:
@@ -124,6 +143,9 @@ def _job(code: Mapping[str, Any]) -> str:
 
 
 def _target(target: Mapping[str, Any]) -> str:
+    if not target["base_version"] and not target["files_replaced"] and not target["partitions_untouched"]:
+        new = target["partitions_new"]
+        return "a new table" + (f" of {plural(new, 'partition')}" if new else "")
     said = [f"{target['mode']}: {plural(target['partitions_replaced'], 'partition')} rewritten"]
     if target["partitions_carried"]:
         said.append(f"{target['partitions_carried']:,} rewritten with rows out of scope carried over")
@@ -151,5 +173,6 @@ def _units(units: Mapping[str, Any]) -> str:
 
 def _ignored(source: Mapping[str, Any]) -> Iterator[str]:
     if source["ignored_objects"]:
-        names = ", ".join(source["ignored_examples"][:3])
-        yield f"{plural(source['ignored_objects'], 'object')} that do not fit source.path: {names}"
+        names = ", ".join(source["ignored_examples"][:IGNORED_NAMED_MAX])
+        more = ", .." if source["ignored_objects"] > IGNORED_NAMED_MAX else ""
+        yield f"{plural(source['ignored_objects'], 'object')} not as source.path says: {names}{more}"

@@ -32,7 +32,9 @@ class Job:
         try:
             given = self.frame.from_arrow(table)
             result = self.function(given, **self.arguments)
-            return restore_types(self.frame.to_arrow(result), table.schema, self.frame)
+            return restore_types(
+                self.frame.to_arrow(result), table.schema, _carried_types(self.frame, table.schema)
+            )
         except RaybackfillError:
             raise
         except Exception as error:
@@ -45,10 +47,9 @@ class Job:
             raise _job_failed(self.ref, error) from None
 
 
-def restore_types(result: pa.Table, given: pa.Schema, frame: Frame) -> pa.Table:
+def restore_types(result: pa.Table, given: pa.Schema, carried: pa.Schema) -> pa.Table:
     """Columns that came back under their name in the type that the engine carries them in (Polars:
     seconds as milliseconds, views as large strings) get their own type again."""
-    carried = _carried_types(frame, given)
     if carried.equals(given):
         return result
     for index, column in enumerate(result.schema):

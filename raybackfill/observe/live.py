@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from raybackfill.control.planning.plan import Plan
 from raybackfill.control.running.ledger import Ledger
-from raybackfill.observe.words import amount, duration, size
+from raybackfill.observe.words import amount, duration, plural, size
 
 REDRAW_SECONDS = 0.2
 LINE_SECONDS = 5.0
@@ -36,7 +36,7 @@ class Live:
         self._started = self._clock()
         done = len(ledger.decided)
         before = f", {done} of them done before" if done else ""
-        self._write(f"run {run['run_id']}: {self._total} units{before}")
+        self._write(f"run {run['run_id']}: {plural(self._total, 'unit')}{before}")
 
     def progressed(self, ledger: Ledger, running: int) -> None:
         now = self._clock()
@@ -66,12 +66,13 @@ class Live:
         read = ledger.bytes_read - self._bytes_before
         rate = f"{amount(rows / seconds)} rows/s, {size(read / seconds)}/s" if seconds > 0 else ""
         left = (self._bytes_total - ledger.bytes_read) * seconds / read if read else 0.0
+        time = f"{duration(seconds)} in all" if done == self._total else f"{duration(max(left, 0))} left"
         filled = BAR_WIDTH * done // max(self._total, 1)
         bar = "#" * filled + "." * (BAR_WIDTH - filled)
         failed = f", {len(ledger.failed)} failed" if ledger.failed else ""
         return (
             f"[{bar}] {done}/{self._total} units, {running} running{failed}; "
-            f"{amount(ledger.rows.read)} rows; {rate}; {duration(max(left, 0))} left"
+            f"{amount(ledger.rows.read)} rows; {rate}; {time}"
         )
 
     def _write(self, text: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +14,7 @@ from raybackfill.control.planning.narrowing import narrowed, without_times
 from raybackfill.control.planning.schemas import SchemaGroup
 from raybackfill.control.planning.scope import Scope
 from raybackfill.control.planning.templates import PathTemplate
+from raybackfill.control.planning.units import PlannedObject, RowGroup
 from raybackfill.errors import SpecError
 from raybackfill.model import Piece
 from raybackfill.paths import key_of
@@ -171,12 +173,14 @@ class Inspected:
     examples: tuple[int, ...]
 
 
-def inspect(store: ObjectStore, source: Source, objects: pa.Table, bytes_max: int) -> Inspected:
+def inspect(
+    store: ObjectStore, source: Source, objects: pa.Table, bytes_max: int, bounds_of: str | None = None
+) -> Inspected:
     """Look into objects, many at a time. `bytes_max`: an object of this size or more always."""
     chosen = _chosen(objects, bytes_max)
     infos = [object_info(objects, index) for index in chosen]
     with ThreadPoolExecutor(PARALLEL) as pool:
-        inspections = list(pool.map(lambda info: source.inspect(store, info), infos))
+        inspections = list(pool.map(lambda info: source.inspect(store, info, bounds_of), infos))
     groups: dict[pa.Schema, list[int]] = {}
     for index, inspection in zip(chosen, inspections, strict=True):
         groups.setdefault(inspection.schema, []).append(index)
@@ -200,8 +204,20 @@ def object_info(objects: pa.Table, index: int) -> ObjectInfo:
     return ObjectInfo(*(objects[name][index].as_py() for name in ("key", "size", "tag")))
 
 
-def pieces(objects: pa.Table, inspected: Inspected) -> Iterable[tuple[Piece, tuple[tuple[int, int], ...]]]:
-    """A piece an object, and its parts. What was not looked into is reckoned from what was."""
+MayContain = Callable[[Any, Any], bool]
+
+
+def plan_objects(
+    objects: pa.Table,
+    partitions: Sequence[int],
+    inspected: Inspected,
+    may_contain: MayContain = lambda smallest, largest: True,
+) -> Iterator[PlannedObject]:
+    """Each object as it will be read. What was not looked into is reckoned from what was.
+
+    `may_contain` says of a row group's bounds whether it can hold rows in scope; the others are
+    left out, and objects that have no other.
+    """
     seen = inspected.by_index
     size_seen = sum(objects["size"][index].as_py() for index in seen)
     ratio = sum(one.decoded_bytes for one in seen.values()) / max(size_seen, 1)
@@ -209,9 +225,18 @@ def pieces(objects: pa.Table, inspected: Inspected) -> Iterable[tuple[Piece, tup
     for index, (key, size, tag) in enumerate(zip(*columns, strict=True)):
         one = seen.get(index)
         if one is None:
-            yield Piece(key, size, tag, None, -1, int(size * ratio)), ()
-        else:
-            yield Piece(key, size, tag, None, one.rows, one.decoded_bytes), one.row_groups
+            yield PlannedObject(Piece(key, size, tag, None, -1, int(size * ratio)), (), partitions[index])
+            continue
+        whole = PlannedObject(
+            Piece(key, size, tag, None, one.rows, one.decoded_bytes),
+            tuple(RowGroup(number, *group) for number, group in enumerate(one.row_groups)),
+            partitions[index],
+        )
+        wanted = [number for number, bounds in enumerate(one.bounds) if may_contain(*bounds)]
+        if len(wanted) == len(one.bounds):
+            yield whole
+        elif wanted:
+            yield whole.only(wanted)
 
 
 def named(keys: Sequence[str]) -> str:

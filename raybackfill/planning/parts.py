@@ -17,7 +17,7 @@ from raybackfill.control.planning.templates import PathTemplate
 from raybackfill.errors import SpecError
 from raybackfill.flow.extract import Extract
 from raybackfill.model import Piece
-from raybackfill.planning.discovery import discover, find_format, inspect, pieces
+from raybackfill.planning.discovery import discover, find_format, inspect, plan_objects
 from raybackfill.sources import Source
 from raybackfill.spec import BackfillSpec, ScopeSpec, SourceSpec, TableSpec, arrow_type
 from raybackfill.storage import ObjectStore
@@ -66,7 +66,8 @@ class PlanningParts:
                 f"{conflict.other_example}",
                 where=f"transform.tables.{name}.schema",
             )
-        return LookupTable(format, tuple(p for p, _ in pieces(found.objects, inspected)), resolution.schema)
+        objects = plan_objects(found.objects, [0] * found.objects.num_rows, inspected)
+        return LookupTable(format, tuple(item.piece for item in objects), resolution.schema)
 
     def job(self, recipe: Recipe, code: Code) -> Callable[[pa.Table], pa.Table]:
         return Assembly(recipe, self._stores, code.bundle, PLANNING).job()

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from raybackfill.code import Code
 from raybackfill.control.planning.aligning import align
 from raybackfill.control.planning.expectation import expected_folders
+from raybackfill.control.planning.narrowing import narrowed
 from raybackfill.control.planning.partitioning import Partitioning
 from raybackfill.control.planning.plan import (
     TARGET_FILES,
@@ -40,7 +41,7 @@ from raybackfill.planning.discovery import (
     named,
     object_info,
     partition_ids,
-    pieces,
+    plan_objects,
 )
 from raybackfill.sources import Source
 from raybackfill.spec import BackfillSpec, arrow_type
@@ -134,15 +135,20 @@ def _look_at_source(spec: BackfillSpec, parts: Parts, template: PathTemplate, sc
     found = _in_order(found, spec.order)
     format = find_format(found.keys, spec.source.format)
     reader = parts.reader(format)
-    inspected = inspect(parts.source_store, reader, found.objects, unit_bytes_max(spec.limits.worker_memory))
+    bytes_max = unit_bytes_max(spec.limits.worker_memory)
+    inspected = inspect(parts.source_store, reader, found.objects, bytes_max, scope.column)
     how = reader.combine([group.schema for group in inspected.groups])
     resolution = resolve(inspected.groups, how, types)
     _refuse_conflicts(resolution)
     partitions = partition_ids(found.values, found.objects.num_rows).to_pylist()
-    planned = [
-        PlannedObject(piece, groups, partition)
-        for (piece, groups), partition in zip(pieces(found.objects, inspected), partitions, strict=True)
-    ]
+    asked = narrowed(scope.with_margin(), resolution.schema)
+    planned = list(plan_objects(found.objects, partitions, inspected, asked.may_contain))
+    if not planned:
+        raise SpecError(
+            f"the scope is empty: no row group of {found.objects.num_rows} objects has rows in it",
+            where="scope",
+            next="widen start and end",
+        )
     return SourceNow(found, format, inspected, resolution, planned)
 
 
@@ -268,8 +274,10 @@ def _tried(recipe: Recipe, parts: Parts, code: Code, source: SourceNow) -> pa.Ta
     job = parts.job(recipe, code)
     if recipe.spec.transform.per == "partition":
         return job(parts.sample(recipe, code, _smallest_partition(source.planned), SAMPLE_PARTITION_ROWS))
-    chosen = [source.planned[index].piece for index in source.inspected.examples[:SAMPLE_OBJECTS_MAX]]
-    return try_row_by_row(job, parts.sample(recipe, code, chosen, SAMPLE_ROWS), recipe.code_ref)
+    wanted = {source.found.objects["key"][index].as_py() for index in source.inspected.examples}
+    chosen = [item.piece for item in source.planned if item.piece.key in wanted] or [source.planned[0].piece]
+    sample = parts.sample(recipe, code, chosen[:SAMPLE_OBJECTS_MAX], SAMPLE_ROWS)
+    return try_row_by_row(job, sample, recipe.code_ref)
 
 
 def _smallest_partition(planned: Sequence[PlannedObject]) -> list[Piece]:
@@ -318,8 +326,7 @@ def _carried_objects(
     for group in seen.groups:
         refuse_lost_columns(group.schema, columns, group.example)
     folders = partial["folder"].combine_chunks().dictionary_encode().indices.to_pylist()
-    each = zip(pieces(objects, seen), folders, strict=True)
-    return [PlannedObject(piece, groups, folder) for (piece, groups), folder in each]
+    return list(plan_objects(objects, folders, seen))
 
 
 def _findings(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 
@@ -18,13 +18,15 @@ class Inspection:
 
     `schema`: its columns with the types it shows. `rows`: exact, or -1. `decoded_bytes`: estimate of
     its size as Arrow data. `row_groups`: (rows, decoded_bytes) of each part that can be read
-    by itself; empty where it cannot be split.
+    by itself; empty where it cannot be split. `bounds`: the smallest and largest value, in each of
+    these, of the column that was asked for (None where unknown); empty where the format has none.
     """
 
     schema: pa.Schema
     rows: int
     decoded_bytes: int
     row_groups: tuple[tuple[int, int], ...] = field(default=())
+    bounds: tuple[tuple[Any, Any], ...] = field(default=())
 
 
 class Source(Protocol):
@@ -33,7 +35,7 @@ class Source(Protocol):
     something silently different.
     """
 
-    def inspect(self, store: ObjectStore, info: ObjectInfo) -> Inspection:
+    def inspect(self, store: ObjectStore, info: ObjectInfo, bounds_of: str | None = None) -> Inspection:
         """Look at one object, reading as little as tells the truth. SpecError names a broken one."""
 
     def read(

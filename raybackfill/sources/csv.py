@@ -83,7 +83,7 @@ class CsvSource:
     def combine(self, schemas: Sequence[pa.Schema]) -> Literal["typed", "text"]:
         return "text"
 
-    def inspect(self, store: ObjectStore, info: ObjectInfo) -> Inspection:
+    def inspect(self, store: ObjectStore, info: ObjectInfo, bounds_of: str | None = None) -> Inspection:
         head = read_head(store, info)
         with translated(info.key, SpecError):
             data = recoded(head.data, self._options.encoding, head.whole)

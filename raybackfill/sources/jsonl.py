@@ -50,7 +50,7 @@ class JsonlSource:
     def combine(self, schemas: Sequence[pa.Schema]) -> Literal["typed", "text"]:
         return "typed"
 
-    def inspect(self, store: ObjectStore, info: ObjectInfo) -> Inspection:
+    def inspect(self, store: ObjectStore, info: ObjectInfo, bounds_of: str | None = None) -> Inspection:
         head = read_head(store, info)
         data = head.data if head.whole else head.data[: head.data.rfind(b"\n") + 1]
         columns = Columns(self._overrides)

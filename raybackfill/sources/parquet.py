@@ -22,7 +22,7 @@ from raybackfill.model import Piece
 from raybackfill.sources import Inspection
 from raybackfill.sources.batches import sliced
 from raybackfill.sources.compression import info_of, translated
-from raybackfill.sources.footers.sizes import decoded_bytes
+from raybackfill.sources.footers.sizes import column_bounds, decoded_bytes
 from raybackfill.sources.footers.times import exact_times, int96_columns
 from raybackfill.sources.text_values import Place, read_column
 from raybackfill.storage import ObjectInfo, ObjectStore
@@ -49,11 +49,12 @@ class ParquetSource:
     def combine(self, schemas: Sequence[pa.Schema]) -> Literal["typed", "text"]:
         return "typed"
 
-    def inspect(self, store: ObjectStore, info: ObjectInfo) -> Inspection:
+    def inspect(self, store: ObjectStore, info: ObjectInfo, bounds_of: str | None = None) -> Inspection:
         with translated(info.key, SpecError):
             parquet = _open(info, open_tail(store, info), SpecError)
             footer, shown = parquet.metadata, parquet.schema_arrow
             sizes = decoded_bytes(footer, shown)
+            bounds = column_bounds(footer, bounds_of)
         groups = tuple((footer.row_group(index).num_rows, size) for index, size in enumerate(sizes))
         if sum(rows for rows, _ in groups) != footer.num_rows:
             what = f"its footer says {footer.num_rows} rows, and its row groups say another number"
@@ -64,7 +65,7 @@ class ParquetSource:
                 for field in shown
             ]
         )
-        return Inspection(schema, footer.num_rows, sum(sizes), groups)
+        return Inspection(schema, footer.num_rows, sum(sizes), groups, bounds)
 
     def read(
         self, store: ObjectStore, piece: Piece, schema: pa.Schema, batch_bytes: int

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raybackfill.control.planning.units import PlannedObject, plan_units, unit_bytes_max
+from raybackfill.control.planning.units import PlannedObject, RowGroup, plan_units, unit_bytes_max
 from raybackfill.errors import SpecError
 from raybackfill.model import Piece, Unit
 
@@ -17,10 +17,12 @@ def planned(key: str, groups: list[int], partition: int = 0, whole: int | None =
     """An object with row groups of so many bytes; `whole` for one that cannot be split."""
     size = sum(groups) if whole is None else whole
     piece = Piece(key, size, "tag", None, size, size)
-    return PlannedObject(piece, tuple((size, size) for size in groups), partition)
+    return PlannedObject(piece, tuple(RowGroup(n, size, size) for n, size in enumerate(groups)), partition)
 
 
-def units_of(objects: list[PlannedObject], *, whole_partitions: bool = False, bytes_max: int = 100 * MB) -> list[Unit]:
+def units_of(
+    objects: list[PlannedObject], *, whole_partitions: bool = False, bytes_max: int = 100 * MB
+) -> list[Unit]:
     return list(
         plan_units(objects, basis="b", stage="work", whole_partitions=whole_partitions, bytes_max=bytes_max)
     )
@@ -28,7 +30,11 @@ def units_of(objects: list[PlannedObject], *, whole_partitions: bool = False, by
 
 objects = st.lists(
     st.tuples(st.lists(st.integers(1, 60 * MB), min_size=1, max_size=5), st.integers(0, 3)), max_size=20
-).map(lambda items: [planned(f"o{i}", groups, part) for i, (groups, part) in enumerate(sorted(items, key=lambda x: x[1]))])
+).map(
+    lambda items: [
+        planned(f"o{i}", groups, part) for i, (groups, part) in enumerate(sorted(items, key=lambda x: x[1]))
+    ]
+)
 
 
 @given(objects)
@@ -44,7 +50,9 @@ def test_every_part_is_in_exactly_one_unit(items: list[PlannedObject]) -> None:
 
 
 @given(objects)
-def test_no_unit_is_above_what_is_wanted_but_for_a_part_that_cannot_be_split(items: list[PlannedObject]) -> None:
+def test_no_unit_is_above_what_is_wanted_but_for_a_part_that_cannot_be_split(
+    items: list[PlannedObject],
+) -> None:
     for unit in units_of(items):
         parts = sum(1 if piece.row_groups is None else len(piece.row_groups) for piece in unit.pieces)
         assert unit.decoded_bytes <= 32 * MB or len(unit.pieces) == 1
@@ -97,3 +105,9 @@ def test_units_grow_with_the_source_so_that_a_plan_does_not() -> None:
 def test_memory_bounds_the_unit() -> None:
     assert unit_bytes_max(1_000_000_000) == 133_333_333
     assert unit_bytes_max(1) == 1_000_000
+
+
+def test_row_groups_out_of_scope_are_left_out() -> None:
+    item = planned("big", [MB, 2 * MB, 3 * MB]).only([0, 2])
+    (unit,) = units_of([item])
+    assert (unit.pieces[0].row_groups, unit.pieces[0].rows) == ((0, 2), 4 * MB)

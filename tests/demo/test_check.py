@@ -17,7 +17,7 @@ from raybackfill.demo.shop import DAYS_MIN, Hour, Shop
 
 SHOP = Shop(days=DAYS_MIN, orders_a_day=2_000)
 HOURS = list(SHOP.hours())
-DAMAGED = HOURS[60]
+DAMAGED = HOURS[84]
 
 
 def right(hour: Hour) -> pa.Table:
@@ -51,7 +51,7 @@ DAMAGES: dict[str, Callable[[pa.Table], pa.Table]] = {
     "customers are cut to 32 bits": lambda table: replaced(
         table, "customer_id", pc.bit_wise_and(table["customer_id"], 2**31 - 1)
     ),
-    "rows are of another hour": lambda table: right(HOURS[61]),
+    "rows are of another hour": lambda table: right(HOURS[85]),
 }
 
 

@@ -35,7 +35,7 @@ def test_an_error_of_a_lazy_frame_is_the_jobs_too() -> None:
 
 
 def test_a_panic_of_polars_does_not_end_the_worker() -> None:
-    class PanicException(BaseException):  # noqa: N818 (Polars' own name)
+    class PanicException(BaseException):
         pass
 
     def panics(rows: pa.Table) -> pa.Table:

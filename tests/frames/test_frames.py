@@ -117,5 +117,5 @@ def test_sql_opens_nothing_by_itself(tmp_path: Any) -> None:
     (tmp_path / "a.csv").write_text("a\n1\n")
     rows = pa.table({"a": [1]})
     for query in (f"select * from read_csv('{tmp_path}/a.csv')", f"select * from '{tmp_path}/a.csv'", "select * from rows"):
-        with pytest.raises(Exception, match="disabled|does not exist"):
+        with pytest.raises(Exception, match=r"disabled|does not exist"):
             Query(query, {}, {}, "UTC")(rows)

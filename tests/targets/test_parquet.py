@@ -49,7 +49,7 @@ def test_pages_are_zstd_and_a_flipped_byte_in_one_is_noticed() -> None:
     assert column.compression == "ZSTD"
     middle = column.data_page_offset + column.total_compressed_size // 2
     broken = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
-    with pytest.raises(OSError, match="CRC|checksum"):
+    with pytest.raises(OSError, match=r"CRC|checksum"):
         pq.read_table(pa.BufferReader(broken), page_checksum_verification=True)
 
 

@@ -105,8 +105,9 @@ def _once(unit: Unit) -> list[Any]:
     return [piece for piece in unit.pieces if not piece.row_groups or piece.row_groups[0] == 0]
 
 
-def _rows(units: Sequence[Unit]) -> tuple[int, bool]:
-    """Rows in all, and whether that is exact: what was not looked into is reckoned by its size."""
+def _rows(units: Sequence[Unit]) -> tuple[int | None, bool]:
+    """Rows in all, and whether that is exact: where an object's are not known they are reckoned by its
+    size, from those that are; None where none are (large text is not counted before it is read)."""
     pieces = [piece for unit in units for piece in unit.pieces]
     known = [piece for piece in pieces if piece.rows >= 0]
     rows = sum(piece.rows for piece in known)
@@ -114,7 +115,7 @@ def _rows(units: Sequence[Unit]) -> tuple[int, bool]:
         return rows, True
     bytes_known = sum(piece.decoded_bytes for piece in known)
     bytes_all = sum(piece.decoded_bytes for piece in pieces)
-    return (rows * bytes_all // bytes_known if bytes_known else 0), False
+    return (rows * bytes_all // bytes_known if bytes_known else None), False
 
 
 def _scope(recipe: Recipe) -> dict[str, Any]:

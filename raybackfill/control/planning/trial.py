@@ -59,7 +59,14 @@ def output_schema(
     if doubled:
         raise SpecError(f"the job gives the column {', '.join(doubled)} twice", where="transform")
     fields = [_output_field(field, overrides, live) for field in canonical_output(result)]
-    return pa.schema(fields)
+    return pa.schema([pa.field(field.name, _without_seconds(field.type)) for field in fields])
+
+
+def _without_seconds(kind: pa.DataType) -> pa.DataType:
+    """Parquet has no times in whole seconds: a plan that said so would differ from its own table."""
+    if pa.types.is_timestamp(kind) and kind.unit == "s":
+        return pa.timestamp("ms", kind.tz)
+    return pa.time32("ms") if kind == pa.time32("s") else kind
 
 
 def _output_field(field: pa.Field, overrides: Mapping[str, pa.DataType], live: pa.Schema | None) -> pa.Field:

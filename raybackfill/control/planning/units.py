@@ -21,13 +21,37 @@ WORKER_COPIES = 6
 
 
 @dataclass(frozen=True, slots=True)
+class RowGroup:
+    """A part of an object that can be read by itself: its number in the file, and its size."""
+
+    number: int
+    rows: int
+    decoded_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedObject:
-    """One source object as planned: its piece, its parts (rows, decoded bytes of each row group),
-    and the number of the source partition it belongs to."""
+    """One source object as planned: its piece, the row groups of it that are wanted (none where it
+    cannot be split), and the number of the source partition it belongs to."""
 
     piece: Piece
-    row_groups: tuple[tuple[int, int], ...]
+    row_groups: tuple[RowGroup, ...]
     partition: int
+
+    def only(self, numbers: Iterable[int]) -> PlannedObject:
+        """The same object without its other row groups."""
+        wanted = set(numbers)
+        groups = tuple(group for group in self.row_groups if group.number in wanted)
+        return PlannedObject(part_of(self.piece, groups), groups, self.partition)
+
+
+def part_of(piece: Piece, groups: Sequence[RowGroup]) -> Piece:
+    return replace(
+        piece,
+        row_groups=tuple(group.number for group in groups),
+        rows=sum(group.rows for group in groups),
+        decoded_bytes=sum(group.decoded_bytes for group in groups),
+    )
 
 
 def unit_bytes_max(worker_memory_bytes: int) -> int:
@@ -79,21 +103,15 @@ def _split(objects: Iterable[PlannedObject], wanted: int) -> Iterator[tuple[int,
 
 
 def _by_row_groups(item: PlannedObject, wanted: int) -> Iterator[Piece]:
-    chosen: list[int] = []
+    chosen: list[RowGroup] = []
     size = 0
-    for index, (_, group_bytes) in enumerate(item.row_groups):
-        if chosen and size + group_bytes > wanted:
-            yield _part(item, chosen)
+    for group in item.row_groups:
+        if chosen and size + group.decoded_bytes > wanted:
+            yield part_of(item.piece, chosen)
             chosen, size = [], 0
-        chosen.append(index)
-        size += group_bytes
-    yield _part(item, chosen)
-
-
-def _part(item: PlannedObject, chosen: Sequence[int]) -> Piece:
-    rows = sum(item.row_groups[index][0] for index in chosen)
-    size = sum(item.row_groups[index][1] for index in chosen)
-    return replace(item.piece, row_groups=tuple(chosen), rows=rows, decoded_bytes=size)
+        chosen.append(group)
+        size += group.decoded_bytes
+    yield part_of(item.piece, chosen)
 
 
 def _packed(pieces: Iterable[tuple[int, Piece]], wanted: int) -> Iterator[list[Piece]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types as kinds
@@ -59,3 +61,20 @@ def _width(kind: pa.DataType) -> float:
         return float(kind.bit_width) / 8 + 0.125
     except ValueError:
         return 0.0
+
+
+def column_bounds(footer: pq.FileMetaData, name: str | None) -> tuple[tuple[Any, Any], ...]:
+    """The smallest and largest value of a column in each row group, None where the footer has none;
+    empty where there is no such column."""
+    columns = [footer.schema.column(index).path for index in range(footer.num_columns)]
+    if name is None or name not in columns:
+        return ()
+    index = columns.index(name)
+    groups = (footer.row_group(number).column(index) for number in range(footer.num_row_groups))
+    return tuple(_bounds(chunk.statistics) for chunk in groups)
+
+
+def _bounds(statistics: Any) -> tuple[Any, Any]:
+    if statistics is None or not statistics.has_min_max:
+        return None, None
+    return statistics.min, statistics.max
