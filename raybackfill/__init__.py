@@ -4,4 +4,32 @@ A record's way has five hops: plan (partitions -> units), extract (objects -> ro
 user's job), load (rows -> staged files and a receipt), publish (receipts -> a new version).
 """
 
-__version__ = "0.1.0"
+from raybackfill.api import Backfill, Run, load, open_run
+from raybackfill.control.planning.plan import Plan
+from raybackfill.errors import (
+    FencedError,
+    IntegrityError,
+    RaybackfillError,
+    SpecError,
+    TransientError,
+    UnitError,
+)
+from raybackfill.job import Context
+from raybackfill.version import VERSION
+
+__version__ = VERSION
+
+__all__ = [
+    "Backfill",
+    "Context",
+    "FencedError",
+    "IntegrityError",
+    "Plan",
+    "RaybackfillError",
+    "Run",
+    "SpecError",
+    "TransientError",
+    "UnitError",
+    "load",
+    "open_run",
+]

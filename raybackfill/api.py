@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from raybackfill.planning.planner import make_plan
 from raybackfill.planning.store import load_plan, save_plan
 from raybackfill.runs import OpenedRun, create_run, newest_run, open_run_at, run_uris
 from raybackfill.spec import BackfillSpec, StorageSpec, read_moment, read_spec
+from raybackfill.spec.locations import read_location
 from raybackfill.storage.meter import Meter
 from raybackfill.wiring import Stores, state_store
 
@@ -44,7 +46,9 @@ def load(
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise SpecError(f"the config cannot be read: {reason}", where=str(path)) from error
+        raise SpecError(
+            f"the config cannot be read: {reason}", where=str(path), next="give the path of a YAML file"
+        ) from error
 
     def read_file(name: str) -> str:
         return Path(name).read_text(encoding="utf-8")
@@ -74,6 +78,12 @@ class Backfill:
 
     def open_plan(self, plan_id: str) -> Plan:
         """A stored plan. SpecError where there is none, or where it was made for another config."""
+        if not re.fullmatch("[0-9a-f]{12}", plan_id):
+            raise SpecError(
+                f"{plan_id!r} is not a plan's ID",
+                where="--plan",
+                next=f"it is 12 hex digits, which this prints: raybackfill plan {self.config}",
+            )
         stores = self._stores()
         plan, _ = load_plan(stores.state, self._plan_paths(plan_id))
         if plan.recipe.spec != self.spec:
@@ -100,7 +110,8 @@ class Backfill:
     ) -> Run:
         """Carry out the plan (made now, if none is given) and publish. Comes back when it ended.
 
-        With an unfinished run of the same spec and code it goes on with that one; `new` starts
+        With an unfinished run of the same spec and code (and plan, if one is given) it goes on with
+        that one, and is refused (exit 4) where an unfinished one asks for something else; `new` starts
         another all the same. `engine` is "ray" or "inline" (this process); Ray is a local one unless
         `address` or RAY_ADDRESS names a cluster. Raises one of the five errors, each with .exit_code;
         a gate that refuses is a result: Run.gate.
@@ -108,7 +119,7 @@ class Backfill:
         stores = self._stores()
         listener = listener or Silent()
         unfinished = None if new else self._unfinished(stores)
-        if unfinished is not None and plan is None:
+        if unfinished is not None and (plan is None or plan.id == unfinished.plan.id):
             listener.say(f"going on with {unfinished.paths.run_id}")
             opened = unfinished
         else:
@@ -240,7 +251,8 @@ def look_at(uri: str, root: Path, storage: StorageSpec = StorageSpec()) -> Look:
 
 def open_run(uri: str, storage: StorageSpec = StorageSpec()) -> Run:  # noqa: B008 (frozen)
     """The run at a URI, from any machine: its plan and code lie beside it."""
-    return Run(open_run_at(state_store(uri, storage), uri))
+    place = read_location(uri, str(Path.cwd()))
+    return Run(open_run_at(state_store(place, storage), place))
 
 
 def find_run(run: str, state: str | None) -> Run:
@@ -261,7 +273,11 @@ def now() -> str:
 
 
 def _instant(text: str, timezone: str) -> str:
-    micros = read_moment(text, timezone).instant
+    try:
+        micros = read_moment(text, timezone).instant
+    except SpecError as error:
+        error.where = error.where or "as_of"
+        raise
     return datetime.fromtimestamp(micros / 1e6, UTC).isoformat().replace("+00:00", "Z")
 
 

@@ -1,19 +1,30 @@
 """Every object key that raybackfill reads or writes: nowhere else is one put together.
 
-A location is `s3://bucket/key` or `/absolute/path`; a key is the same without "s3://".
+A location is `s3://bucket/key`, `/absolute/path` or, where it is only read, another `scheme://..`; a
+key is the same without "scheme://".
 Nothing of ours ever lies under a target: readers that list it see the table's own files only.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 FOLDER = "_raybackfill"
 
 
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+def scheme_of(uri: str) -> str:
+    """Names the kind of store that a URI lies in: "s3", "file" for a path, or that of another filesystem."""
+    match = _SCHEME.match(uri)
+    return "file" if match is None else match.group(1).lower()
+
+
 def key_of(uri: str) -> str:
     """The key of a URI within its store, without a slash at the end."""
-    return uri.removeprefix("s3://").removeprefix("file://").rstrip("/")
+    return _SCHEME.sub("", uri).rstrip("/")
 
 
 def join(root: str, *parts: str) -> str:

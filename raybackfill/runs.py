@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from raybackfill import __version__
 from raybackfill.checkpoint import Checkpoint
 from raybackfill.control.planning.plan import Plan, recipe_document
 from raybackfill.control.running.ledger import FINAL
@@ -27,6 +26,7 @@ from raybackfill.storage import ObjectStore
 from raybackfill.storage.listing import list_folders
 from raybackfill.storage.meter import Meter
 from raybackfill.table import Table
+from raybackfill.version import VERSION
 from raybackfill.wiring import Stores, make_engine
 from raybackfill.worker import UnitWork
 
@@ -118,7 +118,7 @@ def create_run(store: ObjectStore, spec: BackfillSpec, plan: Plan, at: str, suff
         "plan_id": plan.id,
         "backfill": spec.name,
         "created_at": at,
-        "version": __version__,
+        "version": VERSION,
     }
     store.put(paths.run, json.dumps(document).encode(), create=True)
     return OpenedRun(paths, plan, Stores(spec, Meter()), document)
@@ -126,6 +126,13 @@ def create_run(store: ObjectStore, spec: BackfillSpec, plan: Plan, at: str, suff
 
 def open_run_at(store: ObjectStore, uri: str) -> OpenedRun:
     """SpecError where no run lies there."""
+    segments = key_of(uri).split("/")
+    if len(segments) < 4 or segments[-2] != "runs":
+        raise SpecError(
+            "this is not the URI of a run",
+            where=uri,
+            next="it looks like STATE/NAME/runs/RUN_ID; list them: raybackfill list CONFIG",
+        )
     paths = RunPaths.of_root(key_of(uri))
     if store.head(paths.run) is None:
         raise SpecError("no run lies there", where=uri, next="list them: raybackfill list CONFIG")

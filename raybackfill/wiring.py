@@ -11,7 +11,7 @@ import pyarrow as pa
 from raybackfill.engines import Engine, Work
 from raybackfill.errors import SpecError
 from raybackfill.frames import Frame
-from raybackfill.paths import default_state, scratch
+from raybackfill.paths import default_state, scheme_of, scratch
 from raybackfill.sources import Source
 from raybackfill.spec import BackfillSpec, SourceSpec, StorageSpec, arrow_type
 from raybackfill.storage import ObjectStore
@@ -41,7 +41,7 @@ class Stores:
         return self.of(self._spec.state, self._spec.target.storage)
 
     def of(self, uri: str, storage: StorageSpec) -> ObjectStore:
-        scheme = uri.partition("://")[0] if "://" in uri else "file"
+        scheme = scheme_of(uri)
         made = self._made.get((scheme, storage))
         if made is None:
             target = self._spec.target.uri
@@ -54,7 +54,7 @@ class Stores:
 
 def state_store(uri: str, storage: StorageSpec) -> ObjectStore:
     """The store of a state folder, for looking at runs whose spec is not read yet."""
-    return open_store("s3" if uri.startswith("s3://") else "file", storage, Meter(), None)
+    return open_store(scheme_of(uri), storage, Meter(), None)
 
 
 def open_store(scheme: str, storage: StorageSpec, meter: Meter, scratch_folder: str | None) -> ObjectStore:
@@ -66,7 +66,11 @@ def open_store(scheme: str, storage: StorageSpec, meter: Meter, scratch_folder: 
         from raybackfill.storage.local import LocalStore
 
         return LocalStore(meter, scratch=scratch_folder)
-    raise SpecError(f"no store is known for {scheme}://", next="use s3://bucket/prefix or a local path")
+    require("fsspec", f"{scheme}://", "fsspec")
+    from raybackfill.storage.fsspec import FsspecStore
+
+    # `storage` speaks of S3; other filesystems have settings of their own, where fsspec finds them.
+    return FsspecStore(scheme, meter)
 
 
 def make_source(format: str, spec: SourceSpec) -> Source:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from raybackfill import __version__
 from raybackfill.cli.demo import demo
 from raybackfill.cli.frame import Group
 from raybackfill.cli.init import init
@@ -14,10 +13,11 @@ from raybackfill.cli.resume import resume
 from raybackfill.cli.run import run
 from raybackfill.cli.schema import schema
 from raybackfill.cli.status import status
+from raybackfill.version import VERSION
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="raybackfill")
+@click.version_option(VERSION, prog_name="raybackfill")
 def main() -> None:
     """Rebuild historical data in object storage: find out what is wrong, plan, run, publish."""
 

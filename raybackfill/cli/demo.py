@@ -83,7 +83,7 @@ def _place(shop: Shop, keep: str | None) -> AbstractContextManager[Place]:
 def _demo(common: Common, shop: Shop, keep: str | None, engine: str, say: Say) -> dict[str, Any]:
     """The five steps, and what came of them."""
     # They need what the demo's extra brings, which the command has asked for by now.
-    from raybackfill.demo.check import Check
+    from raybackfill.demo.check import check
     from raybackfill.demo.pipeline import build
 
     with _place(shop, keep) as place:
@@ -91,8 +91,7 @@ def _demo(common: Common, shop: Shop, keep: str | None, engine: str, say: Say) -
         built = build(shop, place.lake)
         say(_shop_text(shop, place, built))
         say("\n2. What is wrong: every order reckoned anew from the raw files, in SQL, by DuckDB")
-        check = Check(place.lake)
-        before = check()
+        before = check(place.lake)
         say(_findings_text(before))
         say(f"\n3. The plan to rebuild the days from {shop.window_start} on: {place.config_shown}")
         backfill = load(place.config)
@@ -102,7 +101,7 @@ def _demo(common: Common, shop: Shop, keep: str | None, engine: str, say: Say) -
         run = run_document(backfill.run(plan, engine=engine, listener=common.listener()))
         say(run_text({**run, "next": "the demo checks the table now"}))
         say("\n5. The same check again, over the table's files as they are now")
-        after = check()
+        after = check(place.lake)
         changed = changed_outside(shop, before, after)
         say(_findings_text(after))
         say(_outside_text(after, shop, changed))

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from raybackfill.api import Backfill, Run, find_run, load
-from raybackfill.errors import RaybackfillError, SpecError
+from raybackfill.errors import RaybackfillError, SpecError, TransientError
 from raybackfill.observe import Listener, Silent
 from raybackfill.observe.live import Live
 
 CONFIG_SUFFIXES = (".yaml", ".yml")
 FAILED = 1
 WRONG_COMMAND = 2
+CALLS_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -34,15 +38,16 @@ class Common:
     state: str | None
     project: str | None
     quiet: bool
+    results: TextIO
 
     def load(self, config: str, overrides: dict[str, str]) -> Backfill:
         if self.state is not None:
-            overrides = {**overrides, "state": self.state}
+            overrides = {**overrides, "state": from_here(self.state)}
         return load(config, set=overrides, project=self.project)
 
     def find(self, run: str, overrides: dict[str, str]) -> Run:
         """A run by its ID, its URI, or a config (its newest run)."""
-        if run.endswith(CONFIG_SUFFIXES) and Path(run).is_file():
+        if run.endswith(CONFIG_SUFFIXES):
             return self.load(run, overrides).newest_run()
         return find_run(run, self.state)
 
@@ -52,9 +57,15 @@ class Common:
     def show(self, document: dict[str, Any], text: Callable[[], str]) -> None:
         """The document with --json, else the text."""
         if self.as_json:
-            click.echo(json.dumps(document, ensure_ascii=False))
+            click.echo(json.dumps(document, ensure_ascii=False), file=self.results)
         elif not self.quiet:
-            click.echo(text())
+            click.echo(text(), file=self.results)
+
+
+def from_here(place: str) -> str:
+    """A place of the command line: a relative folder starts where the command is given, and not, as
+    those of a config do, at the project's root."""
+    return place if ":/" in place or place.startswith("~") else str(Path(place).absolute())
 
 
 def common_options(function: Callable[..., int]) -> Callable[..., None]:
@@ -68,9 +79,11 @@ def common_options(function: Callable[..., int]) -> Callable[..., None]:
     def command(
         *args: Any, as_json: bool, state: str | None, project: str | None, quiet: bool, **options: Any
     ) -> None:
-        common = Common(as_json, state, project, quiet)
+        common = Common(as_json, state, project, quiet, sys.stdout)
         try:
-            code = function(common, *args, **options)
+            # A job may print: what is not the result is news.
+            with redirect_stdout(sys.stderr) if as_json else nullcontext():
+                code = function(common, *args, **options)
         except RaybackfillError as error:
             show_error(error, as_json)
             code = error.exit_code
@@ -114,6 +127,17 @@ def overrides(sets: tuple[str, ...], start: str | None = None, end: str | None =
     return {**found, **{key: value for key, value in given.items() if value is not None}}
 
 
+def run_command(
+    common: Common, config: str, sets: tuple[str, ...], start: str | None, end: str | None, plan_id: str
+) -> str:
+    """The command that runs a plan: with all that the plan was asked with, or it would be refused."""
+    given = [("--set", item) for item in sets]
+    named = {"--start": start, "--end": end, "--state": common.state, "--project": common.project}
+    given += [(option, value) for option, value in named.items() if value is not None]
+    words = [config, *(word for pair in given for word in pair), "--plan", plan_id]
+    return shlex.join(["raybackfill", "run", *words])
+
+
 def show_error(error: RaybackfillError, as_json: bool) -> None:
     if as_json:
         said = {"kind": error.kind, "message": error.message, "where": error.where, "next": error.next}
@@ -126,8 +150,9 @@ def show_error(error: RaybackfillError, as_json: bool) -> None:
 
 
 @contextmanager
-def stopping() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C asks the driver to stop after the units under way; a second one stops at once."""
+def stopping(run: str) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks the driver to stop after the units under way; a second one stops at once. `run` is
+    how the run is addressed."""
     asked = False
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -140,6 +165,12 @@ def stopping() -> Iterator[Callable[[], bool]]:
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: asked
+    except KeyboardInterrupt:
+        raise TransientError(
+            "stopped at once: what is staged is kept",
+            where=run,
+            next=f"raybackfill resume {shlex.quote(run)}",
+        ) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -148,19 +179,34 @@ def stopping() -> Iterator[Callable[[], bool]]:
 class Group(click.Group):
     """Wrong usage exits with 2, Ctrl-C with 3, and a defect of ours with a line that can be reported."""
 
-    def main(self, *args: Any, **options: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
+        as_json = "--json" in (sys.argv[1:] if args is None else args)
+        found: RaybackfillError
         try:
-            return super().main(*args, **{**options, "standalone_mode": False})
+            return super().main(args, *more, **{**options, "standalone_mode": False})
         except click.ClickException as error:
-            self._usage(error)
-            raise SystemExit(WRONG_COMMAND) from None
+            if not as_json:
+                error.show()
+                raise SystemExit(WRONG_COMMAND) from None
+            found = SpecError(error.format_message(), where="command line", next="see raybackfill --help")
         except (click.Abort, KeyboardInterrupt):
-            click.echo("stopped; what is staged is kept: raybackfill resume RUN goes on", err=True)
-            raise SystemExit(3) from None
+            found = TransientError("stopped", next="run the command again")
+        except BrokenPipeError:
+            # Who read the output has enough of it; what Python still holds has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(FAILED) from None
+        except Exception as error:
+            found = _defect(error)
+        show_error(found, as_json)
+        raise SystemExit(found.exit_code)
 
-    def _usage(self, error: click.ClickException) -> None:
-        if "--json" in sys.argv:
-            said = {"kind": "SpecError", "message": error.format_message(), "where": "", "next": ""}
-            click.echo(json.dumps({"error": said, "exit_code": WRONG_COMMAND}))
-        else:
-            error.show()
+
+def _defect(error: Exception) -> RaybackfillError:
+    """An error that is none of ours is a defect: the calls that led to it, the last one first."""
+    calls = reversed(traceback.extract_tb(error.__traceback__)[-CALLS_NAMED:])
+    way = " < ".join(f"{call.filename.rpartition('raybackfill/')[2]}:{call.lineno}" for call in calls)
+    return RaybackfillError(
+        f"{type(error).__name__}: {error} ({way})",
+        where="a defect of raybackfill",
+        next="please report this line; what is staged is kept, and the table is as its newest version says",
+    )

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import keyword
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +15,8 @@ import click
 from raybackfill.api import look_at
 from raybackfill.cli.frame import Common, common_options
 from raybackfill.errors import SpecError
+from raybackfill.spec.nodes import Place
+from raybackfill.spec.scalars import backfill_name
 
 POLARS_JOB = '''"""The job of the backfill {name}: what the rows of the target are made of."""
 
@@ -33,7 +39,7 @@ CONFIG = """\
 name: {name}
 source:
   uri: {source}
-  path: "{path}"
+  path: {path}
 # scope: {{start: 2025-01-01, end: 2025-02-01}}   # which rows of the target; without it all of them
 transform: {{python: jobs.{module}:transform, version: "1"}}
 target:
@@ -73,29 +79,32 @@ class Seen:
 def init(common: Common, name: str, source: str | None, target: str | None) -> int:
     """Write jobs/NAME.py and configs/NAME.yaml that run. Overwrites nothing."""
     root = Path(common.project or ".").resolve()
-    module = name.replace("-", "_")
+    module = _module(name)
     files: dict[Path, str] = {}
     if not any((folder / "pyproject.toml").exists() for folder in (root, *root.parents)):
         files[root / "pyproject.toml"] = PROJECT
     if source is None:
         files |= {root / "data" / name / path: text for path, text in SAMPLE.items()}
     _refuse_existing([root / "jobs" / f"{module}.py", root / "configs" / f"{name}.yaml", *files])
-    _write(files)
+    if source is None:
+        _write(files)
     seen = _look(source or f"data/{name}", root)
+    if source is not None:
+        _write(files)
     job = POLARS_JOB if importlib.util.find_spec("polars") else ARROW_JOB
     written = {
         root / "jobs" / f"{module}.py": job.format(name=name, columns=seen.columns),
         root / "configs" / f"{name}.yaml": CONFIG.format(
             name=name,
             module=module,
-            source=seen.uri,
-            path=seen.path,
-            target=target or f"tables/{name}",
+            source=_plain(seen.uri),
+            path=json.dumps(seen.path, ensure_ascii=False),
+            target=_plain(target or f"tables/{name}"),
             partition_by=seen.partition_by,
         ),
     }
     _write(written)
-    config = f"configs/{name}.yaml"
+    config = os.path.relpath(root / "configs" / f"{name}.yaml")
     document = {
         "format": "init/1",
         "config": config,
@@ -106,6 +115,19 @@ def init(common: Common, name: str, source: str | None, target: str | None) -> i
         document, lambda: "\n".join([*(f"wrote {f}" for f in document["files"]), f"next: {document['next']}"])
     )
     return 0
+
+
+def _module(name: str) -> str:
+    """The job's module for a backfill's name, which may begin with a digit and hold hyphens."""
+    module = Place("NAME").locate(backfill_name, name).replace("-", "_")
+    return f"job_{module}" if module[0].isdigit() or keyword.iskeyword(module) else module
+
+
+def _plain(text: str) -> str:
+    """A place as YAML: quoted where it holds what YAML would take for its own."""
+    return (
+        text if re.fullmatch(r"[\w/.@=+-]+(://[\w/.@=+-]+)?", text) else json.dumps(text, ensure_ascii=False)
+    )
 
 
 def _look(uri: str, root: Path) -> Seen:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from raybackfill.cli.frame import Common, common_options, overrides, scope_options
+from raybackfill.cli.frame import Common, common_options, overrides, run_command, scope_options
 from raybackfill.cli.summary import plan_text
 
 
@@ -18,6 +18,6 @@ def plan(
     """Show what a run of CONFIG would read, do and replace. Writes only to the state folder."""
     backfill = common.load(config, overrides(sets, start, end))
     made = backfill.plan(as_of)
-    document = {**made.to_json(), "next": f"raybackfill run {config} --plan {made.id}"}
+    document = {**made.to_json(), "next": run_command(common, config, sets, start, end, made.id)}
     common.show(document, lambda: plan_text(document))
     return 0

@@ -18,7 +18,7 @@ def resume(
 ) -> int:
     """Go on with RUN (an ID, a URI, or a config: its newest run), with its own plan and code."""
     found = common.find(run, overrides(sets))
-    with stopping() as stop_asked:
+    with stopping(run) as stop_asked:
         ended = found.resume(
             engine=engine, address=address, workers=workers, listener=common.listener(), stop_asked=stop_asked
         )

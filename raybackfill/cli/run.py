@@ -9,6 +9,7 @@ from raybackfill.cli.frame import (
     common_options,
     engine_options,
     overrides,
+    run_command,
     scope_options,
     stopping,
 )
@@ -41,16 +42,17 @@ def run(
     backfill = common.load(config, overrides(sets, start, end))
     if dry_run:
         made = backfill.plan(as_of)
-        common.show(made.to_json(), lambda: plan_text(made.to_json()))
+        planned = {**made.to_json(), "next": run_command(common, config, sets, start, end, made.id)}
+        common.show(planned, lambda: plan_text(planned))
         return 0
     listener = common.listener()
-    with stopping() as stop_asked:
+    with stopping(config) as stop_asked:
         ended = backfill.run(
             backfill.open_plan(plan_id) if plan_id else None,
             engine=engine,
             address=address,
             workers=workers,
-            new=new or plan_id is not None,
+            new=new,
             as_of=as_of,
             listener=listener,
             stop_asked=stop_asked,

@@ -14,5 +14,5 @@ from raybackfill.spec import json_schema
 @common_options
 def schema(common: Common) -> int:
     """Print the JSON Schema of a config, for editors and checks."""
-    click.echo(json.dumps(json_schema(), indent=None if common.as_json else 2))
+    click.echo(json.dumps(json_schema(), indent=None if common.as_json else 2), file=common.results)
     return 0

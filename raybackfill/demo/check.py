@@ -13,17 +13,15 @@ import pyarrow as pa
 from raybackfill.demo.lake import ORDERS, REVENUE, File, Lake
 from raybackfill.demo.shop import EUROS, VAT
 
-EXPECTED = """
-create table expected as
-select folder, order_id, customer_id, ordered_at, country,
-       amount_cents / 100 * euros * (1 - coalesce(discount_percent, 0) / 100) / (1 + $vat) as revenue
-from orders join rates using (currency)
-where status <> 'cancelled' and not is_test
-"""
-
 # An order's revenue is rounded to the cent, and by which rule is not the check's business.
 COMPARED = """
-with held as (
+with expected as (
+    select folder, order_id, customer_id, ordered_at, country,
+           amount_cents / 100 * euros * (1 - coalesce(discount_percent, 0) / 100) / (1 + $vat) as revenue
+    from orders join rates using (currency)
+    where status <> 'cancelled' and not is_test
+),
+held as (
     select folder, order_id, count(*) as copies, min(customer_id) as customer_id,
            min(ordered_at) as ordered_at, min(country) as country, sum(revenue_eur) as revenue
     from revenue group by folder, order_id
@@ -42,6 +40,19 @@ from expected e full join held h on h.folder = e.folder and h.order_id = e.order
 group by all order by 1
 """
 
+ORDERS_SCHEMA = pa.schema(
+    [
+        ("order_id", pa.int64()),
+        ("ordered_at", pa.timestamp("us", "UTC")),
+        ("customer_id", pa.int64()),
+        ("country", pa.string()),
+        ("currency", pa.string()),
+        ("status", pa.string()),
+        ("is_test", pa.bool_()),
+        ("amount_cents", pa.int64()),
+        ("discount_percent", pa.int32()),
+    ]
+)
 REVENUE_SCHEMA = pa.schema(
     [
         ("order_id", pa.int64()),
@@ -80,49 +91,40 @@ class Findings:
         }
 
 
-class Check:
-    """The raw orders are read once, when it is made; the table each time that it is asked for."""
-
-    def __init__(self, lake: Lake) -> None:
-        self._lake = lake
-        self._connection = duckdb.connect()
+def check(lake: Lake) -> Findings:
+    """Read all files of both tables as they are now, a day at a time."""
+    orders, revenue = lake.days(ORDERS), lake.days(REVENUE)
+    hours: list[dict[str, Any]] = []
+    digests: dict[str, tuple[str, ...]] = {}
+    with duckdb.connect() as connection:
         rates = pa.table({"currency": list(EUROS), "euros": list(EUROS.values())})
-        self._connection.register("rates", rates)
-        self._connection.register("orders", _together(lake.read(ORDERS)))
-        self._connection.execute(EXPECTED, {"vat": VAT})
-        self._connection.unregister("orders")
-
-    def __call__(self) -> Findings:
-        """Read the table's files as they are now."""
-        files = self._lake.read(REVENUE)
-        self._connection.register("revenue", _together(files, REVENUE_SCHEMA))
-        hours = self._connection.sql(COMPARED).to_arrow_table().to_pylist()
-        self._connection.unregister("revenue")
-        missing = [hour for hour in hours if hour["missing"]]
-        wrong = [hour for hour in hours if hour["orders_wrong"] and not hour["missing"]]
-        return Findings(
-            hours=len(hours),
-            missing=tuple(hour["folder"] for hour in missing),
-            wrong=tuple(hour["folder"] for hour in wrong),
-            orders_missing=sum(hour["orders_wrong"] for hour in missing),
-            orders_wrong=sum(hour["orders_wrong"] for hour in wrong),
-            euros_too_much=sum(hour["euros_too_much"] for hour in wrong),
-            digests=_digests(files),
-        )
-
-    def close(self) -> None:
-        self._connection.close()
+        connection.register("rates", rates)
+        for day in sorted(orders.keys() | revenue.keys()):
+            files = lake.read(REVENUE, revenue.get(day, []))
+            connection.register("orders", _together(lake.read(ORDERS, orders.get(day, [])), ORDERS_SCHEMA))
+            connection.register("revenue", _together(files, REVENUE_SCHEMA))
+            hours += connection.sql(COMPARED, params={"vat": VAT}).to_arrow_table().to_pylist()
+            for file in files:
+                digests[file.folder] = (*digests.get(file.folder, ()), file.digest)
+    return _findings(hours, digests)
 
 
-def _together(files: Sequence[File], schema: pa.Schema | None = None) -> pa.Table:
-    """The rows of all files with their folder; columns that some lack are null there."""
-    begun = pa.schema([("folder", pa.string()), *(schema or [])]).empty_table()
+def _together(files: Sequence[File], schema: pa.Schema) -> pa.Table:
+    """The rows of all files with their folder; columns that a file lacks are null there."""
+    begun = pa.schema([("folder", pa.string()), *schema]).empty_table()
     tables = [file.rows.append_column("folder", pa.repeat(file.folder, file.rows.num_rows)) for file in files]
     return pa.concat_tables([begun, *tables], promote_options="permissive")
 
 
-def _digests(files: Sequence[File]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    for file in files:
-        found[file.folder] = (*found.get(file.folder, ()), file.digest)
-    return found
+def _findings(hours: Sequence[Mapping[str, Any]], digests: Mapping[str, tuple[str, ...]]) -> Findings:
+    missing = [hour for hour in hours if hour["missing"]]
+    wrong = [hour for hour in hours if hour["orders_wrong"] and not hour["missing"]]
+    return Findings(
+        hours=len(hours),
+        missing=tuple(hour["folder"] for hour in missing),
+        wrong=tuple(hour["folder"] for hour in wrong),
+        orders_missing=sum(hour["orders_wrong"] for hour in missing),
+        orders_wrong=sum(hour["orders_wrong"] for hour in wrong),
+        euros_too_much=sum(hour["euros_too_much"] for hour in wrong),
+        digests=digests,
+    )

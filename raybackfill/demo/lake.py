@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,12 +29,11 @@ THREADS = 8
 
 @dataclass(frozen=True)
 class File:
-    """One Parquet file of a table: the hour's folder, its rows, and a hash (SHA-256) of its bytes."""
+    """One Parquet file of a table: the hour's folder, its rows, and the SHA-256 of its bytes."""
 
     folder: str
     rows: pa.Table
     digest: str
-    size: int
 
 
 @dataclass(frozen=True)
@@ -60,19 +60,22 @@ class Lake:
             stream.write(data)
         return int(data.size)
 
-    def read(self, table: str) -> list[File]:
-        """Every file of a table, in the order of their paths."""
+    def days(self, table: str) -> dict[str, list[str]]:
+        """The paths of a table's files, below the table, by their day's folder; all in order."""
         top = f"{self.root}/{table}"
         found = self.files.get_file_info(fs.FileSelector(top, recursive=True, allow_not_found=True))
-        paths = sorted(each.path for each in found if each.is_file)
-        return in_parallel(lambda path: self._read_file(path, top), paths)
+        paths = sorted(each.path[len(top) + 1 :] for each in found if each.is_file)
+        return {day: list(of_day) for day, of_day in groupby(paths, lambda path: path.partition("/")[0])}
 
-    def _read_file(self, path: str, top: str) -> File:
-        with self.files.open_input_file(path) as stream:
+    def read(self, table: str, paths: Iterable[str]) -> list[File]:
+        """These files of a table, in this order."""
+        return in_parallel(lambda path: self._read_file(table, path), paths)
+
+    def _read_file(self, table: str, path: str) -> File:
+        with self.files.open_input_file(f"{self.root}/{table}/{path}") as stream:
             data = stream.read()
-        folder = path[len(top) + 1 :].rpartition("/")[0]
         rows = pq.read_table(pa.BufferReader(data), use_threads=False)
-        return File(folder, rows, hashlib.sha256(data).hexdigest(), len(data))
+        return File(path.rpartition("/")[0], rows, hashlib.sha256(data).hexdigest())
 
 
 def in_parallel(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -68,15 +68,21 @@ class Extract:
         self._filters = filters
         self._timezone = timezone
 
-    def batches(self, pieces: Sequence[Piece], batch_bytes: int) -> Iterator[Batch]:
-        """Every row of the pieces once, in order. UnitError names the object that is not as it should be."""
+    def batches(
+        self, pieces: Sequence[Piece], batch_bytes: int, *, whole_partitions: bool = False
+    ) -> Iterator[Batch]:
+        """Every row of the pieces once, in order, in batches of about `batch_bytes` read or less, or with
+        `whole_partitions` one for each source partition. UnitError names the object that is not as it
+        should be."""
+        for read in _drawn_together(self._read(pieces, batch_bytes), batch_bytes, whole_partitions):
+            kept = self._kept(read.table)
+            yield replace(read, table=kept, rows_filtered=read.rows_read - kept.num_rows)
+
+    def _read(self, pieces: Sequence[Piece], batch_bytes: int) -> Iterator[Batch]:
         for piece, values in zip(pieces, self._path_values([piece.key for piece in pieces]), strict=True):
+            partition = values.partition
             for raw in self._source.read(self._store, piece, self._file_schema, batch_bytes):
-                rows = self._with_path(raw, values, piece)
-                kept = self._kept(rows)
-                yield Batch(
-                    kept, raw.num_rows, raw.num_rows - kept.num_rows, values.partition, piece.key
-                )
+                yield Batch(self._with_path(raw, values, piece), raw.num_rows, 0, partition, piece.key)
 
     def _kept(self, table: pa.Table) -> pa.Table:
         for mask in self._filters:
@@ -124,3 +130,39 @@ class Extract:
         except pa.ArrowInvalid:
             equal = pc.equal(column.cast(pa.string()), value.cast(pa.string()))
         return pc.fill_null(equal, False)
+
+
+def _drawn_together(batches: Iterator[Batch], batch_bytes: int, whole_partitions: bool) -> Iterator[Batch]:
+    """Small objects drawn together: a filter and a job cost up to a millisecond a call."""
+    waiting: list[Batch] = []
+    size_bytes = 0
+    for batch in batches:
+        following_bytes = batch.table.nbytes
+        other = waiting and waiting[0].partition != batch.partition
+        if waiting and (other if whole_partitions else size_bytes + following_bytes > batch_bytes):
+            yield _together(waiting)
+            waiting, size_bytes = [], 0
+        waiting.append(batch)
+        size_bytes += following_bytes
+        # Full enough: what follows is not read before it is needed.
+        if 2 * size_bytes > batch_bytes and not whole_partitions:
+            yield _together(waiting)
+            waiting, size_bytes = [], 0
+    if waiting:
+        yield _together(waiting)
+
+
+def _together(batches: Sequence[Batch]) -> Batch:
+    if len(batches) == 1:
+        return batches[0]
+    return replace(
+        batches[0],
+        table=pa.concat_tables([batch.table for batch in batches]),
+        rows_read=sum(batch.rows_read for batch in batches),
+        where=key_span(batches[0].where, batches[-1].where),
+    )
+
+
+def key_span(first: str, last: str) -> str:
+    """Where something is, if it is in one of these objects or between them."""
+    return first if first == last else f"{first} .. {last}"

@@ -108,10 +108,13 @@ def split_by_folder(table: pa.Table, folders: pa.DictionaryArray) -> Iterator[tu
     if len(names) == 1:
         yield names[0], table
         return
-    counts = {item["values"]: item["counts"] for item in pc.value_counts(folders.indices).to_pylist()}
-    rows = table.take(pc.array_sort_indices(folders.indices))
+    codes = folders.indices
+    runs = pc.run_end_encode(codes)
+    if len(runs.values) > len(pc.unique(runs.values)):
+        # Only rows that do not come folder by folder need to be moved.
+        order = pc.array_sort_indices(codes)
+        table, runs = table.take(order), pc.run_end_encode(codes.take(order))
     start = 0
-    for index, name in enumerate(names):
-        if index in counts:
-            yield name, rows.slice(start, counts[index])
-            start += counts[index]
+    for code, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+        yield names[code], table.slice(start, end - start)
+        start = end

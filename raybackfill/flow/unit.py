@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from raybackfill.errors import RaybackfillError, UnitError
-from raybackfill.flow.extract import Batch, Extract
+from raybackfill.flow.extract import Batch, Extract, key_span
 from raybackfill.flow.load import Loader
 from raybackfill.model import Receipt, Rows, StagedFile, Unit
 
-# Small files are drawn together to this size before the job is called: a call costs up to 1 ms.
+# What a job is called with, at most: small files are drawn together to this size, large ones cut.
 CALL_BYTES = 32_000_000
 
 
@@ -45,7 +45,7 @@ def process_unit(unit: Unit, attempt: str, hops: Hops) -> Receipt:
         hops.check_folders(sorted({file.partition for file in files}))
     except RaybackfillError as error:
         loader.abort()
-        error.where = error.where or _span(unit.pieces[0].key, unit.pieces[-1].key)
+        error.where = error.where or key_span(unit.pieces[0].key, unit.pieces[-1].key)
         raise
     except BaseException:
         loader.abort()
@@ -64,7 +64,7 @@ def process_unit(unit: Unit, attempt: str, hops: Hops) -> Receipt:
 
 def _move_rows(unit: Unit, hops: Hops, loader: Loader) -> Rows:
     rows = Rows()
-    for batch in _calls(hops.extract.batches(unit.pieces, CALL_BYTES), hops.whole_partitions):
+    for batch in hops.extract.batches(unit.pieces, CALL_BYTES, whole_partitions=hops.whole_partitions):
         try:
             result = hops.transform(batch.table)
             accepted = hops.accept(result)
@@ -86,38 +86,6 @@ def _counted(batch: Batch, rows_made: int, rows_out: int, hops: Hops) -> Rows:
     if hops.whole_partitions:
         return Rows(read=batch.rows_read, out=rows_out, filtered=filtered, merged=fewer, added=more)
     return Rows(read=batch.rows_read, out=rows_out, filtered=filtered + fewer, added=more)
-
-
-def _calls(batches: Iterator[Batch], whole_partitions: bool) -> Iterator[Batch]:
-    """Batches drawn together to what the job is called with: about CALL_BYTES, or a partition."""
-    waiting: list[Batch] = []
-    size_bytes = 0
-    for batch in batches:
-        batch_bytes = batch.table.nbytes
-        other = waiting and waiting[0].partition != batch.partition
-        if waiting and (other if whole_partitions else size_bytes + batch_bytes > CALL_BYTES):
-            yield _together(waiting)
-            waiting, size_bytes = [], 0
-        waiting.append(batch)
-        size_bytes += batch_bytes
-    if waiting:
-        yield _together(waiting)
-
-
-def _together(batches: Sequence[Batch]) -> Batch:
-    if len(batches) == 1:
-        return batches[0]
-    return replace(
-        batches[0],
-        table=pa.concat_tables([batch.table for batch in batches]),
-        rows_read=sum(batch.rows_read for batch in batches),
-        rows_filtered=sum(batch.rows_filtered for batch in batches),
-        where=_span(batches[0].where, batches[-1].where),
-    )
-
-
-def _span(first: str, last: str) -> str:
-    return first if first == last else f"{first} .. {last}"
 
 
 def _check_conservation(unit: Unit, rows: Rows, files: Sequence[StagedFile]) -> None:

@@ -68,7 +68,9 @@ CSV = Section(
     )
 )
 
-_URI = Field("uri", PLACE, "s3://bucket/prefix, a folder, or one file.", required=True)
+_URI = Field(
+    "uri", PLACE, "s3://bucket/prefix, a folder, or one file; or another URL of fsspec's.", required=True
+)
 _PATH = Field("path", TEXT, "Template of the key below uri: dt={ts:%Y-%m-%d}/{name}/*; ** is any.", "**")
 _FORMAT = Field("format", SOURCE_FORMAT, "By default as the suffix of each file says.")
 _SCHEMA = Field("schema", COLUMN_TYPES, "Column to Arrow type: overrides what the files show.", {})

@@ -12,11 +12,14 @@ from raybackfill.spec.nodes import shown
 STATE_FOLDER = "_raybackfill"
 
 _FORMS = "write s3://bucket/prefix, or a folder"
+_LOCAL_SCHEMES = ("local", "asynclocal")
+"""What fsspec calls a disk too: under a second name, one place inside another would go unnoticed."""
 
 
-def read_location(text: str, root: str) -> str:
+def read_location(text: str, root: str, *, read_only: bool = False) -> str:
     """The absolute form without a slash at the end: `s3://bucket/prefix`, or `/folder/name`.
 
+    With `read_only`, any other `scheme://..` too: whether fsspec knows it is seen when it is opened.
     A relative path starts at `root`. No disk is touched, so that links are not followed.
     """
     if not text or not text.isprintable() or text != text.strip():
@@ -33,21 +36,42 @@ def read_location(text: str, root: str) -> str:
         return _file(text)
     if scheme in ("s3", "s3a", "s3n"):
         raise SpecError(f"{shown(text)} is not a place", next="write s3://bucket/prefix")
-    raise SpecError(f"{scheme}:// is not in this version", next=_FORMS)
+    if not text.startswith("://", len(scheme)) or scheme in _LOCAL_SCHEMES:
+        raise SpecError(f"{shown(text)} is not a place", next=_FORMS)
+    if not read_only:
+        raise SpecError(
+            f"{scheme}:// is read-only: a target and its state need s3:// or a local folder", next=_FORMS
+        )
+    return _foreign(scheme, text)
 
 
 def _s3(text: str) -> str:
     bucket, *segments = text.removeprefix("s3://").rstrip("/").split("/")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}", bucket):
         raise SpecError(f"{shown(text)} names no bucket", next="write s3://bucket/prefix")
+    _refuse_odd_segments(segments, text)
+    return "/".join(["s3:/", bucket, *segments])
+
+
+def _foreign(scheme: str, text: str) -> str:
+    """Where a host or bucket ends is the filesystem's affair; it may be empty, as in hdfs:///folder."""
+    rest = text[len(scheme) + 3 :].rstrip("/")
+    if not rest:
+        raise SpecError(f"{shown(text)} names nothing", next=f"write it like {scheme}://bucket/prefix")
+    if "::" in rest:
+        raise SpecError(f"{shown(text)} chains filesystems (::)", next="name one file or folder")
+    _refuse_odd_segments(rest.removeprefix("/").split("/"), text)
+    return f"{scheme}://{rest}"
+
+
+def _refuse_odd_segments(segments: list[str], text: str) -> None:
     if "" in segments:
         raise SpecError(
             f"{shown(text)} has an empty segment (//)",
             next="write one slash; keys with empty segments are not read",
         )
     if "." in segments or ".." in segments:
-        raise SpecError(f"{shown(text)} has . or .. in it, unknown to S3", next="write the key as it is")
-    return "/".join(["s3:/", bucket, *segments])
+        raise SpecError(f"{shown(text)} has . or .. in it, unknown to a store", next="write the key as it is")
 
 
 def _file(text: str) -> str:

@@ -110,10 +110,17 @@ def _source(reading: Reading, root: str, timezone: str) -> SourceSpec:
         raise reading.places["csv"].error(
             f"does not apply to the format {reading['format']}", "leave one of the two out"
         )
+    uri = _location(reading, "uri", root, read_only=True)
+    storage = StorageSpec(**reading["storage"].values)
+    if "://" in uri and not uri.startswith("s3://") and storage != StorageSpec():
+        raise reading.places["storage"].error(
+            f"is about s3://, and the source is {uri}",
+            "leave it out: such a filesystem is set up in its own environment, or in ~/.config/fsspec",
+        )
     return SourceSpec(
         **reading.without("uri", "storage", "csv", "timezone"),
-        uri=_location(reading, "uri", root),
-        storage=StorageSpec(**reading["storage"].values),
+        uri=uri,
+        storage=storage,
         csv=CsvSpec(**reading["csv"].values),
         timezone=reading["timezone"] or timezone,
     )
@@ -131,8 +138,8 @@ def _target(reading: Reading, root: str, timezone: str) -> TargetSpec:
     )
 
 
-def _location(reading: Reading, name: str, root: str) -> str:
-    return reading.places[name].locate(read_location, reading[name], root)
+def _location(reading: Reading, name: str, root: str, *, read_only: bool = False) -> str:
+    return reading.places[name].locate(read_location, reading[name], root, read_only=read_only)
 
 
 def _state(config: Reading, target: str, root: str) -> str:
@@ -178,7 +185,7 @@ def _refuse_unused(reading: Reading) -> None:
 
 
 def _table(reading: Reading, root: str) -> dict[str, Any]:
-    return {**reading.values, "uri": _location(reading, "uri", root)}
+    return {**reading.values, "uri": _location(reading, "uri", root, read_only=True)}
 
 
 def _sql(value: str | None, place: Place, root: str, read_file: ReadFile) -> str | None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from raybackfill.demo.check import Check
+from raybackfill.demo.check import check
 from raybackfill.demo.generator import orders
 from raybackfill.demo.lake import REVENUE, Lake, lake_in_folder
 from raybackfill.demo.pipeline import build, revenue
@@ -56,7 +56,7 @@ DAMAGES: dict[str, Callable[[pa.Table], pa.Table]] = {
 
 
 def test_a_right_table_passes(lake: Lake) -> None:
-    found = Check(lake)()
+    found = check(lake)
     assert found.is_right
     assert found.hours == len(HOURS) == len(found.digests)
     assert (found.orders_missing, found.orders_wrong, found.euros_too_much) == (0, 0, 0)
@@ -64,10 +64,9 @@ def test_a_right_table_passes(lake: Lake) -> None:
 
 @pytest.mark.parametrize("damage", list(DAMAGES))
 def test_damage_is_found(lake: Lake, damage: str) -> None:
-    check = Check(lake)
-    before = check()
+    before = check(lake)
     lake.write(REVENUE, DAMAGED, DAMAGES[damage](right(DAMAGED)))
-    found = check()
+    found = check(lake)
     assert found.wrong == (DAMAGED.folder,)
     assert found.missing == ()
     assert found.orders_wrong > 0
@@ -76,7 +75,7 @@ def test_damage_is_found(lake: Lake, damage: str) -> None:
 
 def test_a_lost_file_is_a_missing_hour(lake: Lake) -> None:
     Path(lake.place(REVENUE), DAMAGED.key).unlink()
-    found = Check(lake)()
+    found = check(lake)
     assert found.missing == (DAMAGED.folder,)
     assert found.wrong == ()
     assert found.orders_missing == right(DAMAGED).num_rows
@@ -87,13 +86,13 @@ def test_a_table_that_is_not_there_is_missing_altogether(tmp_path: Path) -> None
     lake = lake_in_folder(tmp_path)
     build(shop, lake)
     Path(lake.place(REVENUE)).rename(tmp_path / "elsewhere")
-    assert len(Check(lake)().missing) == 24 * DAYS_MIN
+    assert len(check(lake).missing) == 24 * DAYS_MIN
 
 
 def test_the_live_pipeline_went_wrong_as_told(tmp_path: Path) -> None:
     lake = lake_in_folder(tmp_path)
     built = build(SHOP, lake)
-    found = Check(lake)()
+    found = check(lake)
     assert built.order_files == len(HOURS)
     assert built.revenue_files == len(HOURS) - 12
     assert found.missing == tuple(hour.folder for hour in HOURS if SHOP.is_outage(hour))

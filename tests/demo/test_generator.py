@@ -33,7 +33,10 @@ def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(tmp_path: P
         lake = lake_in_folder(tmp_path / name)
         build(Shop(days=DAYS_MIN, orders_a_day=500, seed=seed), lake)
         written[name] = [
-            (file.folder, file.digest) for table in (ORDERS, REVENUE) for file in lake.read(table)
+            (table, file.folder, file.digest)
+            for table in (ORDERS, REVENUE)
+            for paths in lake.days(table).values()
+            for file in lake.read(table, paths)
         ]
     assert written["one"] == written["again"]
     assert not set(written["one"]) & set(written["other"])

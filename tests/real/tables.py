@@ -67,11 +67,10 @@ def assert_same(one: Mapping[str, pa.Table], other: Mapping[str, pa.Table]) -> N
     assert [path for path in one if not one[path].equals(other[path])] == []
 
 
-def query(sql: str, **tables: pa.Table) -> duckdb.DuckDBPyRelation:
+def query(sql: str) -> duckdb.DuckDBPyRelation:
     """SQL over files, times in UTC."""
-    connection = duckdb.connect(config={"TimeZone": "UTC", "threads": 1})
-    for name, table in tables.items():
-        connection.register(name, table)
+    connection = duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": "false"})
+    connection.execute("set TimeZone = 'UTC'")
     return connection.sql(sql)
 
 

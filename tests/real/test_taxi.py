@@ -125,3 +125,14 @@ def test_again_it_is_the_same_table(built: Built) -> None:
     run = backfill("taxi", built.source, built.target).run(engine="inline")
     assert run.status()["table"]["version"] == 2
     assert_same(built.contents, contents(built.target))
+
+
+def test_one_day_again_takes_its_ride_from_the_file_of_another_month(built: Built) -> None:
+    day = {"scope.start": "2019-04-12", "scope.end": "2019-04-13"}
+    run = backfill("taxi", built.source, built.target, day).run(engine="inline")
+    status = run.status()
+    there = [path for path in built.contents if path.startswith("day=2019-04-12/")]
+    assert status["rows"]["out"] == sum(built.contents[path].num_rows for path in there) > 0
+    assert status["rows"]["filtered"] == RIDES - status["rows"]["out"]
+    assert status["requests"]["put"] == len(there)
+    assert_same(built.contents, contents(built.target))

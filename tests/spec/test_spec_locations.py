@@ -49,7 +49,8 @@ def test_a_place_is_absolute_and_has_one_form(text: str, expected: str) -> None:
         ("s3:/lake/a", "write s3://bucket/prefix"),
         ("s3a://lake/a", "write s3://bucket/prefix"),
         ("S3://lake/a", "write s3://bucket/prefix"),
-        ("gs://lake/a", "gs:// is not in this version"),
+        ("gs://lake/a", "gs:// is read-only: a target and its state need s3:// or a local folder"),
+        ("gs:/lake/a", "is not a place"),
         ("file://host/a", "names no folder of this machine"),
         ("file://a", "names no folder of this machine"),
         ("file:///a%00b", "is not a place"),
@@ -62,6 +63,64 @@ def test_a_text_that_is_no_place(text: str, expected: str) -> None:
     with pytest.raises(SpecError) as caught:
         read_location(text, "/project")
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("gs://lake/raw/", "gs://lake/raw"),
+        ("GS://lake/raw", "gs://lake/raw"),
+        ("abfs://container/raw", "abfs://container/raw"),
+        ("sftp://host:22/raw", "sftp://host:22/raw"),
+        ("hdfs:///raw", "hdfs:///raw"),
+        ("memory://raw", "memory://raw"),
+        ("https://example.org/a%20b.csv?x=1", "https://example.org/a%20b.csv?x=1"),
+        ("s3://lake/raw/", "s3://lake/raw"),
+        ("raw", "/project/raw"),
+    ],
+)
+def test_a_place_that_is_only_read(text: str, expected: str) -> None:
+    assert read_location(text, "/project", read_only=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("gs://", "names nothing"),
+        ("hdfs:///", "names nothing"),
+        ("gs:/lake/a", "is not a place"),
+        ("c:/a", "is not a place"),
+        ("gs://lake//a", "has an empty segment"),
+        ("gs://lake/../a", "has . or .. in it"),
+        ("gs://lake/*.csv", "has a pattern in it"),
+        ("zip://a.csv::https://example.org/a.zip", "chains filesystems"),
+        ("local:///data", "is not a place"),
+        ("s3a://lake/a", "write s3://bucket/prefix"),
+        ("s3:///a", "names no bucket"),
+    ],
+)
+def test_a_text_that_is_no_place_to_read(text: str, expected: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        read_location(text, "/project", read_only=True)
+    assert expected in str(caught.value)
+
+
+def test_other_filesystems_are_read_and_never_written(read: Read, refusal: Refusal) -> None:
+    spec = read(
+        places("gs://lake/raw", "/gold/orders"),
+        transform="{python: 'jobs.orders:revenue', tables: {rates: {uri: 'https://example.org/rates.csv'}}}",
+    )
+    assert spec.source.uri == "gs://lake/raw"
+    assert spec.transform.tables["rates"].uri == "https://example.org/rates.csv"
+    assert spec.state == "/gold/_raybackfill"
+    told = "gs:// is read-only: a target and its state need s3:// or a local folder"
+    assert f"target.uri: {told}" in refusal(places("/a", "gs://lake/gold"))
+    assert f"state: {told}" in refusal(places("/a", "/b", "gs://lake/state"))
+
+
+def test_settings_of_s3_do_not_reach_another_filesystem(refusal: Refusal) -> None:
+    text = places("gs://lake/raw", "/gold/orders")
+    assert "source.storage: is about s3://" in refusal(text, source__storage__anonymous="true")
 
 
 def test_inside_goes_by_segments() -> None:

@@ -121,8 +121,6 @@ def test_a_key_of_a_later_version(refusal: Refusal, key: str) -> None:
         ("source.format", "orc"),
         ("source.format", "avro"),
         ("source", "[{uri: s3://lake/a}, {uri: s3://lake/b}]"),
-        ("source.uri", "gs://lake/raw"),
-        ("source.uri", "https://example.org/a.csv"),
     ],
 )
 def test_a_value_of_a_later_version(refusal: Refusal, key: str, value: str) -> None:
