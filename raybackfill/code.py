@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import io
 import sys
-import tempfile
 import threading
 import traceback
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from raybackfill.bundle import BundleImporter, pack
 from raybackfill.errors import SpecError
 
 _IMPORTING = threading.Lock()
-# Zip archives carry times: a constant one, so that the same code gives the same bytes.
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+# The folders that jobs were imported from.
+_roots: set[Path] = set()
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,7 @@ def bundle_job(ref: str, root: Path) -> Code:
     root = root.resolve()
     package = ref.partition(":")[0].partition(".")[0]
     with _IMPORTING:
+        _forget_bundles()
         # What an earlier import left would not be imported again: neither counted as reached, nor, where
         # it came from another root or from a bundle, even the code that is meant.
         aside = _take_out(
@@ -58,12 +57,12 @@ def bundle_job(ref: str, root: Path) -> Code:
             sys.modules.update({name: module for name, module in aside.items() if name not in sys.modules})
     modules = sorted(path for path in reached if path is not None and _is_project_code(path, root))
     files = {path.relative_to(root).as_posix(): path.read_bytes() for path in modules}
-    return Code(ref, fingerprint(files), _zip(files))
+    return Code(ref, fingerprint(files), pack(files))
 
 
 def no_code(text: str) -> Code:
     """The code of a backfill without Python: its SQL, or nothing."""
-    return Code("sql" if text else "identity", fingerprint({"transform.sql": text.encode()}), _zip({}))
+    return Code("sql" if text else "identity", fingerprint({"transform.sql": text.encode()}), pack({}))
 
 
 def fingerprint(files: dict[str, bytes]) -> str:
@@ -76,38 +75,45 @@ def fingerprint(files: dict[str, bytes]) -> str:
 
 
 def load_job(ref: str, bundle: bytes) -> Callable[..., Any]:
-    """The job's function, from its bundle: unpacked once a process and content into a fresh folder."""
-    content = hashlib.sha256(bundle).hexdigest()
+    """The job's function, from its bundle: imported once a process and content."""
+    key = (ref, hashlib.sha256(bundle).hexdigest())
     with _IMPORTING:
-        if content not in _unpacked:
-            # A folder of this process's own: what somebody put at a guessable place is never run.
-            _unpacked[content] = tempfile.TemporaryDirectory(prefix="raybackfill-code-")
-            with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
-                archive.extractall(_unpacked[content].name)
-        root = Path(_unpacked[content].name).resolve()
-        _roots.add(root)
-        packages = {path.name.removesuffix(".py") for path in root.iterdir()}
-        # Modules of the same names that came from elsewhere would be taken for these.
-        _take_out(lambda module: _is_foreign(module, packages, root))
-        return _find(ref, root)
+        if key not in _loaded:
+            _forget_bundles()
+            importer = BundleImporter(bundle)
+            _take_out(lambda module: importer.find_spec(module.__name__, None) is not None)
+            _importers.append(importer)
+            sys.meta_path.insert(0, importer)
+            _loaded[key] = _find(ref, None)
+        return _loaded[key]
 
 
-# Kept for the life of the process, and removed with it.
-_unpacked: dict[str, tempfile.TemporaryDirectory[str]] = {}
-# The folders that jobs were imported from: projects and unpacked bundles.
-_roots: set[Path] = set()
+_loaded: dict[tuple[str, str], Callable[..., Any]] = {}
+_importers: list[BundleImporter] = []
 
 
-def _find(ref: str, root: Path) -> Callable[..., Any]:
+def _forget_bundles() -> None:
+    """Modules of an earlier bundle would be taken for those of the next one, or of a project."""
+    while _importers:
+        importer = _importers.pop()
+        sys.meta_path.remove(importer)
+        for name in importer.names:
+            sys.modules.pop(name, None)
+
+
+def _find(ref: str, root: Path | None) -> Callable[..., Any]:
+    """The function, imported with the root first on the path, or from the bundle's importer."""
     module_name, _, attribute = ref.partition(":")
-    sys.path.insert(0, str(root))
+    path = [] if root is None else [str(root)]
+    sys.path[:0] = path
     try:
         importlib.invalidate_caches()
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
         raise _import_failed(ref, root, error) from error
     finally:
-        sys.path.remove(str(root))
+        for folder in path:
+            sys.path.remove(folder)
     found = getattr(module, attribute, None)
     if not callable(found):
         names = sorted(n for n, v in vars(module).items() if callable(v) and v.__module__ == module_name)
@@ -132,11 +138,11 @@ def _is_foreign(module: ModuleType, packages: set[str], root: Path) -> bool:
     return origin is None or not origin.is_relative_to(root)
 
 
-def _import_failed(ref: str, root: Path, error: BaseException) -> SpecError:
+def _import_failed(ref: str, root: Path | None, error: BaseException) -> SpecError:
     module_name = ref.partition(":")[0]
     if isinstance(error, ModuleNotFoundError) and error.name and module_name.startswith(error.name):
         return SpecError(
-            f"there is no module {error.name} below {root}",
+            f"there is no module {error.name} below {root or 'the root of the stored code'}",
             where="transform.python",
             next="write it as folder.module:function, seen from the project's root (--project DIR)",
         )
@@ -178,11 +184,3 @@ def _is_project_code(path: Path | None, root: Path) -> bool:
         return False
     parts = path.relative_to(root).parts
     return "site-packages" not in parts and parts[0] != "raybackfill" and not parts[0].startswith(".")
-
-
-def _zip(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in sorted(files.items()):
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), content)
-    return buffer.getvalue()

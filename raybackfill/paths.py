@@ -114,8 +114,12 @@ class RunPaths:
     def journal_entry(self, sequence: int) -> str:
         return f"{self.journal}{sequence:010d}.json"
 
+    @property
+    def staged(self) -> str:
+        return join(self.root, "staged") + "/"
+
     def attempt(self, unit: str, attempt: str) -> str:
-        return join(self.root, "staged", unit, attempt)
+        return join(self.staged, unit, attempt)
 
     def staged_file(self, unit: str, attempt: str, index: int) -> str:
         """Does not end in .parquet: a glob over the state reads no staged rows."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from raybackfill.checkpoint import Checkpoint
 from raybackfill.control.proving.composition import Composition, compose
+from raybackfill.control.running.ledger import FINAL
 from raybackfill.errors import FencedError, IntegrityError
-from raybackfill.model import Receipt, Version
+from raybackfill.model import Receipt, TableFile, Version
 from raybackfill.paths import RunPaths
 from raybackfill.storage import ObjectStore
+from raybackfill.storage.listing import list_objects
 from raybackfill.table import Table
 
 PARALLEL = 16
@@ -64,11 +67,12 @@ def make_version(
         if made is not None:
             return made
         newest = table.newest()
-        composition = _unfinished(table, newest) or compose(
+        composition = _unfinished(table, newest, state_store) or compose(
             staged, table.listing(), publication.pinned, on_empty=publication.on_empty
         )
         if composition.refused_by:
             return composition
+        _check_staged(state_store, publication.paths, composition.files)
         version = Version(
             number=newest.number + 1 if newest else 1,
             run_id=publication.paths.run_id,
@@ -88,10 +92,23 @@ def make_version(
     )
 
 
-def _unfinished(table: Table, newest: Version | None) -> Composition | None:
+def _check_staged(store: ObjectStore, paths: RunPaths, files: Sequence[TableFile]) -> None:
+    """A version may name only what is there: once it stands, its files are the table."""
+    listing = list_objects(store, paths.staged)
+    tags = dict(zip(listing["key"].to_pylist(), listing["tag"].to_pylist(), strict=True))
+    lost = [file.staged for file in files if file.staged and tags.get(file.staged) != file.tag]
+    if lost:
+        raise IntegrityError(
+            f"{len(lost)} staged file(s) of this run are gone or changed",
+            where=lost[0],
+            next="nothing was published; run the backfill again: raybackfill run CONFIG --new",
+        )
+
+
+def _unfinished(table: Table, newest: Version | None, state_store: ObjectStore) -> Composition | None:
     """Another run's version whose paths were never all written: publishing over it would lose it."""
     pending = table.unfinished(newest) if newest else []
-    if newest is None or not pending:
+    if newest is None or not pending or not _can_be_finished(newest, state_store):
         return None
     return Composition(
         refused_by="no unfinished publish",
@@ -99,6 +116,15 @@ def _unfinished(table: Table, newest: Version | None) -> Composition | None:
         f"{len(pending)} path(s) wait, {pending[0]} among them",
         next=f"finish it first: raybackfill resume {newest.run_root}",
     )
+
+
+def _can_be_finished(version: Version, store: ObjectStore) -> bool:
+    """Whether the version's run is there to be resumed, and was not done. Paths that went missing after
+    that were removed by the table's owner, whose right it is."""
+    paths = RunPaths.of_root(version.run_root)
+    if store.head(paths.run) is None:
+        return False
+    return Checkpoint(store, paths).ledger.state not in FINAL
 
 
 def show_version(table: Table, version: Version, log: Callable[[str], None] = lambda text: None) -> None:

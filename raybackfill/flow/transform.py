@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,9 +12,6 @@ import pyarrow as pa
 from raybackfill.control.planning.aligning import align
 from raybackfill.errors import RaybackfillError, UnitError
 from raybackfill.frames import Frame
-
-# Where a worker unpacked the code tells nothing: a module is named as seen from the project.
-_BUNDLE = re.compile(r"^.*/raybackfill-code-[^/]+/")
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,7 @@ def align_exactly(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 def _job_failed(ref: str, error: BaseException) -> UnitError:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_users(f.filename)]
-    place = f" at {_BUNDLE.sub('', frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     message = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
     return UnitError(f"the job {ref} raised {type(error).__name__}: {message}{place}")
 

@@ -161,6 +161,7 @@ def _nothing_found(spec: BackfillSpec, found: Discovered, store: ObjectStore) ->
             f"none of {found.listed} objects fits {spec.source.path!r} and the scope; {named(found.ignored)} "
             "do not fit the template",
             where="source.path",
+            next="write the template of the key below source.uri, file name included",
         )
     if found.listed == 0:
         return SpecError(
@@ -251,7 +252,7 @@ def _output(
     except UnitError as error:
         # No unit failed yet, and no run is there to be resumed.
         raise SpecError(
-            f"the job was tried on a sample of the source: {error.message}",
+            f"{error.message} (found on a sample, before any work)",
             where=error.where or "transform",
             next=error.next or "correct the job or its data, then plan again",
         ) from error

@@ -30,6 +30,8 @@ WHOLE_BYTES_MAX = 64 * 1024 * 1024
 
 WEB = ("http", "https")
 NOTHING_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+MISSING_STATUS = frozenset({404, 410})
+REFUSED_STATUS = frozenset({401, 403})
 
 
 @dataclass(frozen=True)
@@ -292,11 +294,12 @@ def _translating(url: str) -> Iterator[None]:
         yield
     except RaybackfillError:
         raise
-    except PermissionError as error:
-        raise SpecError(
-            f"no permission ({_said(error)})", where=url, next="check the filesystem's credentials"
-        ) from error
     except Exception as error:
+        statuses = {_status(error), _status(error.__cause__)}
+        if isinstance(error, PermissionError) or statuses & REFUSED_STATUS:
+            raise SpecError(
+                f"no permission ({_said(error)})", where=url, next="check the filesystem's credentials"
+            ) from error
         if isinstance(error, NOTHING_THERE) and not _is_outage(error):
             raise gone(url) from error
         message = f"the filesystem did not answer ({_said(error)})"
@@ -308,7 +311,13 @@ def _is_outage(error: BaseException) -> bool:
     cause = error.__cause__
     if cause is None or isinstance(cause, LookupError | StopIteration | FileNotFoundError):
         return False
-    return getattr(cause, "status", None) not in (404, 410)
+    return _status(cause) not in MISSING_STATUS
+
+
+def _status(error: BaseException | None) -> int | None:
+    """The status of the HTTP reply, as aiohttp's and as requests' errors hold it."""
+    status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
+    return status if isinstance(status, int) else None
 
 
 def _said(error: BaseException) -> str:

@@ -346,6 +346,26 @@ def test_foreign_errors_are_translated(scripted: type[Scripted]) -> None:
     refused(TransientError, lambda: store.read("b/x", size=3))
 
 
+class Replied(Exception):
+    """An error of a web client: aiohttp's has `status`."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"{status}")
+        self.status = status
+
+
+def test_what_a_web_server_replied_decides(scripted: type[Scripted]) -> None:
+    store = FsspecStore("scripted")
+    error = FileNotFoundError("b/x")
+    scripted.objects["b/x"] = error
+    error.__cause__ = Replied(404)
+    assert store.head("b/x") is None
+    error.__cause__ = Replied(403)
+    assert "no permission" in refused(SpecError, lambda: store.head("b/x")).message
+    error.__cause__ = Replied(503)
+    refused(TransientError, lambda: store.head("b/x"))
+
+
 def test_links_and_odd_names_are_not_lost(scripted: type[Scripted]) -> None:
     store = FsspecStore("scripted")
     scripted.listings["b"] = [{"name": "b/link", "type": "link", "size": 3}]
@@ -429,4 +449,4 @@ def test_a_run_refuses_a_source_that_changed_since_the_plan(root: str, tmp_path:
     with pytest.raises(IntegrityError) as caught:
         backfill.run(plan, engine="inline")
     assert caught.value.exit_code == 4
-    assert not list((tmp_path / "gold").rglob("*.parquet"))
+    assert not (tmp_path / "gold" / "t").exists()

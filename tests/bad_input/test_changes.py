@@ -1,0 +1,98 @@
+"""What changes between the plan and its run: noticed before it is used, and nothing is published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pyarrow as pa
+import pytest
+
+from raybackfill import api
+from raybackfill.errors import RaybackfillError
+from tests.bad_input.project import CONFIG, Project, day_rows, explained
+
+OBJECT = "raw/dt=2025-01-02/orders.parquet"
+
+
+def run_plan(project: Project, change: Callable[[], object]) -> api.Run:
+    backfill = project.load()
+    plan = backfill.plan()
+    change()
+    return backfill.run(plan, engine="inline")
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["changed", "gone"])
+def test_a_source_object(project: Project, gone: bool) -> None:
+    def change() -> None:
+        if gone:
+            (project.root / OBJECT).unlink()
+        else:
+            project.write(OBJECT, day_rows("2025-01-09"))
+
+    before = project.bytes_of_target()
+    with pytest.raises(RaybackfillError) as caught:
+        run_plan(project, change)
+    explained(caught.value, "IntegrityError", 4, OBJECT, "gone" if gone else "changed since the plan", "plan again")
+    assert project.bytes_of_target() == before
+    # As is said: what is there now can be planned and run.
+    assert project.load().run(engine="inline", new=True).exit_code == 0
+    assert len(project.table()) == (2 if gone else 3)
+
+
+def test_a_new_source_object_is_left_for_the_next_plan(project: Project) -> None:
+    run = run_plan(project, lambda: project.write("raw/dt=2025-01-04/orders.parquet", day_rows("2025-01-04")))
+    assert run.exit_code == 0
+    assert len(project.table()) == 3
+
+
+def one_changed(project: Project) -> None:
+    project.write("gold/dt=2025-01-02/part-00000.parquet", pa.table({"id": [7], "shop": ["z"], "value": [0.5]}))
+
+
+def one_more(project: Project) -> None:
+    project.write("gold/dt=2025-01-02/late.parquet", pa.table({"id": [7], "shop": ["z"], "value": [0.5]}))
+
+
+def one_gone(project: Project) -> None:
+    (project.gold / "dt=2025-01-02/part-00000.parquet").unlink()
+
+
+@pytest.mark.parametrize("change", [one_changed, one_more, one_gone])
+def test_a_file_of_the_target(project: Project, change: Callable[[Project], None]) -> None:
+    assert project.run().exit_code == 0
+    found: dict[str, bytes] = {}
+
+    def change_and_look() -> None:
+        change(project)
+        found.update(project.bytes_of_target())
+
+    run = run_plan(project, change_and_look)
+    assert run.exit_code == 4
+    assert run.gate is not None
+    assert run.gate.name == "target unchanged"
+    assert "dt=2025-01-02/" in run.gate.reason
+    assert "plan again" in run.gate.next
+    assert project.bytes_of_target() == found
+
+
+def test_the_job_s_code_is_that_of_the_plan(project: Project) -> None:
+    config = CONFIG + 'transform: {python: "jobs.orders:job"}\n'
+    project.job("def job(rows: pa.Table): return rows\n")
+    backfill = project.load(config)
+    plan = backfill.plan()
+    project.job("def job(rows: pa.Table): return rows.slice(0, 0)\n")
+    assert backfill.run(plan, engine="inline").exit_code == 0
+    assert [len(rows) for rows in project.table().values()] == [4, 4, 4]
+
+
+def test_a_staged_file_that_is_gone_when_it_is_published(project: Project) -> None:
+    backfill = project.load()
+    run = backfill.run(engine="inline", publish=False)
+    for file in project.root.rglob("*.staged"):
+        file.unlink()
+    with pytest.raises(RaybackfillError) as caught:
+        run.resume(engine="inline")
+    explained(caught.value, "IntegrityError", 1, ".staged", "gone or changed", "--new")
+    assert project.table() == {}
+    assert backfill.run(engine="inline", new=True).exit_code == 0
+    assert len(project.table()) == 3
