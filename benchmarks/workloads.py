@@ -46,7 +46,7 @@ class Workload:
 
 
 FULL = (Workload("W1", 64, 250_000, 1), Workload("W4", 32, 80_000, 64))
-QUICK = (Workload("W1", 8, 60_000, 1), Workload("W4", 4, 8_000, 32))
+QUICK = (Workload("W1", 8, 60_000, 1), Workload("W4", 4, 8_000, 12))
 
 
 @dataclass(frozen=True)

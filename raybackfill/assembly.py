@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raybackfill.code import load_job
+from raybackfill.code.signature import read_signature
 from raybackfill.control.planning.narrowing import narrowed
 from raybackfill.control.planning.partitioning import Partitioning
 from raybackfill.control.planning.plan import LookupTable, Recipe
@@ -26,7 +27,6 @@ from raybackfill.job import Context
 from raybackfill.model import Unit
 from raybackfill.paths import RunPaths, TablePaths, key_of, slot
 from raybackfill.planning.discovery import source_root, typed
-from raybackfill.signature import read_signature
 from raybackfill.spec import arrow_type
 from raybackfill.storage.names import too_long
 from raybackfill.targets import FileWriter

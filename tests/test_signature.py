@@ -7,9 +7,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from raybackfill.code.signature import Signature, read_signature
 from raybackfill.errors import SpecError
 from raybackfill.job import Context
-from raybackfill.signature import Signature, read_signature
 
 
 def arrow(rows: pa.Table) -> pa.Table: ...

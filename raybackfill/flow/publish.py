@@ -108,7 +108,7 @@ def _check_staged(store: ObjectStore, paths: RunPaths, files: Sequence[TableFile
 def _unfinished(table: Table, newest: Version | None, state_store: ObjectStore) -> Composition | None:
     """Another run's version whose paths were never all written: publishing over it would lose it."""
     pending = table.unfinished(newest) if newest else []
-    if newest is None or not pending or not _can_be_finished(newest, state_store):
+    if newest is None or not pending or not _can_be_finished(newest, pending, state_store):
         return None
     return Composition(
         refused_by="no unfinished publish",
@@ -118,13 +118,14 @@ def _unfinished(table: Table, newest: Version | None, state_store: ObjectStore) 
     )
 
 
-def _can_be_finished(version: Version, store: ObjectStore) -> bool:
-    """Whether the version's run is there to be resumed, and was not done. Paths that went missing after
-    that were removed by the table's owner, whose right it is."""
+def _can_be_finished(version: Version, pending: Sequence[str], store: ObjectStore) -> bool:
+    """Whether the version's run can be resumed, and was not done. Paths that went missing after that
+    were removed by the table's owner, whose right it is."""
     paths = RunPaths.of_root(version.run_root)
-    if store.head(paths.run) is None:
+    if store.head(paths.run) is None or Checkpoint(store, paths).ledger.state in FINAL:
         return False
-    return Checkpoint(store, paths).ledger.state not in FINAL
+    waiting = {file.staged for file in version.files if file.staged and file.path in set(pending)}
+    return waiting <= set(list_objects(store, paths.staged)["key"].to_pylist())
 
 
 def show_version(table: Table, version: Version, log: Callable[[str], None] = lambda text: None) -> None:

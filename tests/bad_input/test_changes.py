@@ -9,6 +9,7 @@ import pytest
 
 from raybackfill import api
 from raybackfill.errors import RaybackfillError
+from raybackfill.table import Table
 from tests.bad_input.project import CONFIG, Project, day_rows, explained
 
 OBJECT = "raw/dt=2025-01-02/orders.parquet"
@@ -85,7 +86,7 @@ def test_the_job_s_code_is_that_of_the_plan(project: Project) -> None:
     assert [len(rows) for rows in project.table().values()] == [4, 4, 4]
 
 
-def test_a_staged_file_that_is_gone_when_it_is_published(project: Project) -> None:
+def test_a_staged_file_that_is_gone_before_the_version_stands(project: Project) -> None:
     backfill = project.load()
     run = backfill.run(engine="inline", publish=False)
     for file in project.root.rglob("*.staged"):
@@ -93,6 +94,48 @@ def test_a_staged_file_that_is_gone_when_it_is_published(project: Project) -> No
     with pytest.raises(RaybackfillError) as caught:
         run.resume(engine="inline")
     explained(caught.value, "IntegrityError", 1, ".staged", "gone or changed", "--new")
-    assert project.table() == {}
+    assert project.bytes_of_target() == {}, "no version names files that are not there"
     assert backfill.run(engine="inline", new=True).exit_code == 0
     assert len(project.table()) == 3
+
+
+def test_files_that_their_owner_removed_later_do_not_stop_the_next_run(project: Project) -> None:
+    """Retention removes old days: the version that wrote them is no unfinished publish for that."""
+    assert project.run().exit_code == 0
+    (project.gold / "dt=2025-01-01/part-00000.parquet").unlink()
+    assert project.run(CONFIG + "scope: {start: 2025-01-03, end: 2025-01-04}\n").exit_code == 0
+    assert sorted(project.table()) == ["dt=2025-01-02", "dt=2025-01-03"]
+
+
+def cut_off(monkeypatch: pytest.MonkeyPatch, project: Project) -> api.Run:
+    """A run whose version stands, and whose paths were never written."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Table, "bring_view", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            project.run()
+    return project.load().newest_run()
+
+
+def test_a_publish_that_was_cut_off_is_finished_before_another(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = cut_off(monkeypatch, project)
+    other = project.load().run(engine="inline", new=True)
+    assert (other.exit_code, other.gate and other.gate.name) == (4, "no unfinished publish")
+    assert other.gate is not None
+    assert first.id in other.gate.next
+    assert first.resume(engine="inline").exit_code == 0
+    assert len(project.table()) == 3
+
+
+def test_a_publish_that_can_never_be_finished_does_not_stop_others(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = cut_off(monkeypatch, project)
+    for file in project.root.rglob("*.staged"):
+        file.unlink()
+    with pytest.raises(RaybackfillError) as caught:
+        first.resume(engine="inline")
+    explained(caught.value, "IntegrityError", 1, ".staged", "--new")
+    assert project.load().run(engine="inline", new=True).exit_code == 0
+    assert [len(rows) for rows in project.table().values()] == [4, 4, 4]

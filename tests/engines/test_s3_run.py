@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from raybackfill import api, runs, worker
 from raybackfill.api import load
 from raybackfill.demo.server import S3Server
 from raybackfill.spec.values import StorageSpec
-from raybackfill.storage.meter import KINDS
+from raybackfill.storage.meter import KINDS, Meter
 
 JOB = """
 import pyarrow as pa
@@ -33,23 +34,22 @@ scope: {{start: 2025-01-01, end: 2025-01-06}}
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path, s3_storage: StorageSpec, s3_bucket: str) -> Path:
-    client = boto3.client("s3", endpoint_url=s3_storage.endpoint_url, region_name="us-east-1")
+def write_project(folder: Path, url: str | None, bucket: str) -> Path:
+    """A user's project and its data on S3; the config's path."""
+    client = boto3.client("s3", endpoint_url=url, region_name="us-east-1")
     for day in range(1, 8):
         for place, rows in (("raw", 50), ("gold/orders", 3)):
             buffer = io.BytesIO()
             pq.write_table(pa.table({"id": range(rows), "value": [day] * rows}), buffer)
-            client.put_object(
-                Bucket=s3_bucket, Key=f"{place}/dt=2025-01-{day:02d}/part-00000.parquet", Body=buffer.getvalue()
-            )
-    (tmp_path / "pyproject.toml").write_text("")
+            key = f"{place}/dt=2025-01-{day:02d}/part-00000.parquet"
+            client.put_object(Bucket=bucket, Key=key, Body=buffer.getvalue())
+    (folder / "pyproject.toml").write_text("")
     for name, text in {"jobs/rates_job.py": JOB, "lib/rates.py": "RATE = 10\n"}.items():
-        path = tmp_path / name
+        path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    config = tmp_path / "orders.yaml"
-    config.write_text(CONFIG.format(bucket=s3_bucket, url=s3_storage.endpoint_url))
+    config = folder / "orders.yaml"
+    config.write_text(CONFIG.format(bucket=bucket, url=url))
     return config
 
 
@@ -64,9 +64,9 @@ def values(storage: StorageSpec, bucket: str) -> dict[str, list[int]]:
 
 @pytest.mark.ray
 def test_a_run_on_ray_replaces_what_is_in_scope(
-    project: Path, s3_storage: StorageSpec, s3_bucket: str, ray_session: None
+    tmp_path: Path, s3_storage: StorageSpec, s3_bucket: str, ray_session: None
 ) -> None:
-    run = load(project).run(engine="ray")
+    run = load(write_project(tmp_path, s3_storage.endpoint_url, s3_bucket)).run(engine="ray")
     assert run.exit_code == 0
     expected = {f"dt=2025-01-{day:02d}": [day * 10 + 1] * 50 for day in range(1, 6)}
     expected |= {f"dt=2025-01-{day:02d}": [day] * 3 for day in (6, 7)}
@@ -75,12 +75,9 @@ def test_a_run_on_ray_replaces_what_is_in_scope(
 
 
 def test_every_request_is_one_that_we_counted(
-    project: Path, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the server saw is what our meters counted, over planning, work and publish together."""
-    from raybackfill import api, runs, worker
-    from raybackfill.storage.meter import Meter
-
+    """What a server of its own saw is what our meters counted, over planning, work and publish."""
     meters: list[Meter] = []
 
     def counted() -> Meter:
@@ -90,9 +87,12 @@ def test_every_request_is_one_that_we_counted(
     for module in (api, runs, worker):
         monkeypatch.setattr(module, "Meter", counted)
     worker._benches.clear()
-    before = Counter(s3_server.requests())
-    assert load(project).run(engine="inline").exit_code == 0
-    seen = Counter(s3_server.requests()) - before
+    with S3Server() as server:
+        boto3.client("s3", endpoint_url=server.endpoint_url, region_name="us-east-1").create_bucket(Bucket="lake")
+        config = write_project(tmp_path, server.endpoint_url, "lake")
+        before = Counter(server.requests())
+        assert load(config).run(engine="inline").exit_code == 0
+        seen = Counter(server.requests()) - before
     counted_by_us: Counter[str] = Counter()
     for meter in meters:
         counted_by_us.update({kind: meter.snapshot()[kind] for kind in KINDS})

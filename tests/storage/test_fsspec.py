@@ -346,7 +346,7 @@ def test_foreign_errors_are_translated(scripted: type[Scripted]) -> None:
     refused(TransientError, lambda: store.read("b/x", size=3))
 
 
-class Replied(Exception):
+class RepliedError(Exception):
     """An error of a web client: aiohttp's has `status`."""
 
     def __init__(self, status: int) -> None:
@@ -358,11 +358,11 @@ def test_what_a_web_server_replied_decides(scripted: type[Scripted]) -> None:
     store = FsspecStore("scripted")
     error = FileNotFoundError("b/x")
     scripted.objects["b/x"] = error
-    error.__cause__ = Replied(404)
+    error.__cause__ = RepliedError(404)
     assert store.head("b/x") is None
-    error.__cause__ = Replied(403)
+    error.__cause__ = RepliedError(403)
     assert "no permission" in refused(SpecError, lambda: store.head("b/x")).message
-    error.__cause__ = Replied(503)
+    error.__cause__ = RepliedError(503)
     refused(TransientError, lambda: store.head("b/x"))
 
 

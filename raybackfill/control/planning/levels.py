@@ -42,11 +42,15 @@ class Level:
             write = self._write_times
         encoded = encode(values)
         texts = [f"{escape(self.name)}={text}" for text in write(encoded.dictionary)]
-        texts.append(f"{escape(self.name)}={NULL_FOLDER}")
+        codes = encoded.indices
+        if codes.null_count:
+            codes = pc.fill_null(codes, len(texts))
+            texts.append(f"{escape(self.name)}={NULL_FOLDER}")
         # Different times may be one folder: hour=05 of two days.
         names = pc.dictionary_encode(pa.array(texts, pa.string()))
-        codes = pc.fill_null(encoded.indices, len(texts) - 1)
-        return pa.DictionaryArray.from_arrays(names.indices.take(codes), names.dictionary)
+        if len(texts) > 1:
+            codes = names.indices.take(codes)
+        return pa.DictionaryArray.from_arrays(codes, names.dictionary)
 
     def _write_times(self, values: pa.Array) -> Iterator[str]:
         _check_years(values, str(self.time))

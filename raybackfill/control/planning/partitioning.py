@@ -124,6 +124,10 @@ class Partitioning:
         for level in self._levels:
             column = plain_column(self._column(table, level))
             texts = level.texts(column, self.timezone)
+            if len(texts.dictionary) == 1 and level is self._levels[0]:
+                # The usual batch lies in one folder: nothing is to be reckoned row by row.
+                codes, names = texts.indices, texts.dictionary
+                continue
             wide = pc.add(pc.multiply(codes.cast(pa.int64()), len(texts.dictionary)), texts.indices)
             pairs = encode(wide)
             outer = pc.divide(pairs.dictionary, len(texts.dictionary))

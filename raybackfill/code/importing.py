@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from raybackfill.bundle import BundleImporter, pack
+from raybackfill.code.bundle import BundleImporter, pack
 from raybackfill.errors import SpecError
 
 _IMPORTING = threading.Lock()
