@@ -55,8 +55,8 @@ def compete(
                 raise WrongOutputError(f"{source.workload.name}, {contestant.name}: {wrong}")
             measured[contestant.name].append(measurement)
             outputs[contestant.name] = output
-            said = f"{source.workload.name} round {turn + 1}: {contestant.name} {measurement.timing.seconds:.2f} s"
-            print(said, file=sys.stderr, flush=True)
+            said = f"{contestant.name} {measurement.timing.seconds:.2f} s"
+            print(f"{source.workload.name} round {turn + 1}: {said}", file=sys.stderr, flush=True)
     return [
         Standing(each, 1 if each.single_core else cores, tuple(measured[each.name]), outputs[each.name])
         for each in contestants

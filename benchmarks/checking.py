@@ -53,9 +53,8 @@ def expected_rows(source: Path) -> Rows:
 
 def look_at(target: Path) -> Output:
     """Read a table back, every row of it."""
-    count, checksum, wrong = duckdb.execute(f"select {_CHECKSUM}, {_WRONG} from {_files(target)}").fetchall()[
-        0
-    ]
+    query = f"select {_CHECKSUM}, {_WRONG} from {_files(target)}"
+    count, checksum, wrong = duckdb.execute(query).fetchall()[0]
     paths = sorted(target.glob("**/*.parquet"))
     size = sum(path.stat().st_size for path in paths)
     return Output(Rows(count, checksum), wrong, len(paths), size, tuple(sorted(_codecs(paths[:1]))))

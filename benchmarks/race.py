@@ -20,11 +20,8 @@ MARK = "benchmark-timing: "
 def main(run: str, document: str) -> None:
     """`document` is the Task as JSON. Importing the engine is part of its start, not of its work."""
     content = json.loads(document)
-    task = Task(
-        Workload(**content["workload"]),
-        *(Path(content[name]) for name in ("source", "target", "folder")),
-        cores=content["cores"],
-    )
+    source, target, folder = (Path(content[name]) for name in ("source", "target", "folder"))
+    task = Task(Workload(**content["workload"]), source, target, folder, content["cores"])
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: task.cores])
     module, _, function = run.partition(":")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from raybackfill.storage import ObjectStore
 from raybackfill.storage.listing import list_objects
 
 FORMAT = "journal/1"
+PARALLEL = 16
 
 
 class Checkpoint:
@@ -68,10 +70,16 @@ class Checkpoint:
 
     def _catch_up(self, keys: Any) -> None:
         """Apply what others wrote. A gap in the numbers cannot be: each was made after the one before."""
-        for key in keys.to_pylist():
+        names = keys.to_pylist()
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            found = pool.map(lambda key: self._store.read(key).to_pybytes(), names)
+            self._apply_all(zip(names, found, strict=True))
+
+    def _apply_all(self, entries: Iterable[tuple[str, bytes]]) -> None:
+        for key, data in entries:
             if key != self._paths.journal_entry(self._next):
                 raise IntegrityError(f"the journal has no entry {self._next}", where=self._paths.journal)
-            content = json.loads(self._store.read(key).to_pybytes())
+            content = json.loads(data)
             if content.get("format") != FORMAT:
                 raise IntegrityError(
                     f"the journal's format is {content.get('format')!r}, this version reads {FORMAT}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +45,12 @@ class Job:
     publication: Callable[[Checkpoint], Publication]
     checkpoint: Checkpoint
     state_store: ObjectStore
+    requests: Callable[[], Mapping[str, int]]
+
+    def enter(self, state: str, clock: Clock, *, reason: str = "", version: int | None = None) -> None:
+        """Record the run's new state, and what the driver sent to get there."""
+        entry = state_entry(state, reason=reason, version=version, requests=self.requests())
+        self.checkpoint.append([entry], clock.now())
 
 
 def carry_out(
@@ -64,11 +70,11 @@ def carry_out(
     checkpoint = job.checkpoint
     if checkpoint.ledger.state != "publishing":
         if checkpoint.ledger.state != "running":
-            checkpoint.append([state_entry("running")], clock.now())
+            job.enter("running", clock)
         # Taking an engine down takes seconds, for which a table need not wait: it is closed last.
         with closing(open_engine()) as engine:
             _work_to_the_end(job, engine, clock, listener, stop_asked)
-            checkpoint.append([state_entry("staged")], clock.now())
+            job.enter("staged", clock)
             return _publish(job, clock, listener) if publish else None
     return _publish(job, clock, listener)
 
@@ -83,7 +89,7 @@ def _work_to_the_end(
         work(job.units(), job.checkpoint, engine, clock, listener, stop_asked)
     except RaybackfillError as error:
         if error.exit_code != 5:
-            job.checkpoint.append([state_entry("stopped", reason=str(error))], clock.now())
+            job.enter("stopped", clock, reason=str(error))
         raise
 
 
@@ -135,14 +141,14 @@ def _publish(job: Job, clock: Clock, listener: Listener) -> Version | Gate:
     """Make the run's version and bring the paths to it. Safe to repeat after a crash at any point."""
     checkpoint = job.checkpoint
     if checkpoint.ledger.state != "publishing":
-        checkpoint.append([state_entry("publishing")], clock.now())
+        job.enter("publishing", clock)
     listener.say("publishing")
     publication = job.publication(checkpoint)
     epoch = checkpoint.ledger.epoch
     made = make_version(job.table, publication, job.state_store, epoch=epoch, at=clock.now())
     if isinstance(made, Composition):
-        checkpoint.append([state_entry("stopped", reason=made.reason)], clock.now())
+        job.enter("stopped", clock, reason=made.reason)
         return Gate(made.refused_by, made.reason, made.next)
     show_version(job.table, made)
-    checkpoint.append([state_entry("published", version=made.number)], clock.now())
+    job.enter("published", clock, version=made.number)
     return made

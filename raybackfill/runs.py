@@ -24,7 +24,7 @@ from raybackfill.planning.store import load_plan
 from raybackfill.spec import BackfillSpec
 from raybackfill.storage import ObjectStore
 from raybackfill.storage.listing import list_folders
-from raybackfill.storage.meter import Meter
+from raybackfill.storage.meter import KINDS, Meter
 from raybackfill.table import Table
 from raybackfill.version import VERSION
 from raybackfill.wiring import Stores, make_engine
@@ -77,7 +77,14 @@ class OpenedRun:
             work = UnitWork(recipe_document(self.plan.recipe), plan_paths, self.paths)
             return make_engine(engine, work, address=address, workers=workers)
 
-        job = Job(self.plan.units, self.table(), self._publication, checkpoint, self.stores.state)
+        job = Job(
+            self.plan.units,
+            self.table(),
+            self._publication,
+            checkpoint,
+            self.stores.state,
+            _since_last(self.stores.meter),
+        )
         try:
             ended = carry_out(job, open_engine, clock, listener, publish=publish, stop_asked=stop_asked)
         except RaybackfillError as error:
@@ -151,6 +158,19 @@ def run_uris(store: ObjectStore, state: str, name: str) -> list[str]:
 def newest_run(store: ObjectStore, spec: BackfillSpec) -> OpenedRun | None:
     uris = run_uris(store, spec.state, spec.name)
     return open_run_at(store, uris[0]) if uris else None
+
+
+def _since_last(meter: Meter) -> Callable[[], dict[str, int]]:
+    """What was sent since the last call."""
+    before = dict.fromkeys(KINDS, 0)
+
+    def sent() -> dict[str, int]:
+        now = meter.snapshot()
+        spent = {kind: now[kind] - before[kind] for kind in KINDS}
+        before.update({kind: now[kind] for kind in KINDS})
+        return spent
+
+    return sent
 
 
 def system_clock() -> Clock:

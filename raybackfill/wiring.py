@@ -25,7 +25,7 @@ class Stores:
 
     def __init__(self, spec: BackfillSpec, meter: Meter) -> None:
         self._spec = spec
-        self._meter = meter
+        self.meter = meter
         self._made: dict[tuple[str, StorageSpec], ObjectStore] = {}
 
     @property
@@ -47,7 +47,7 @@ class Stores:
             target = self._spec.target.uri
             # Temporary files lie beside the target: on its disk, and where no reader looks.
             beside = scratch(default_state(target)) if "://" not in target else None
-            made = open_store(scheme, storage, self._meter, beside)
+            made = open_store(scheme, storage, self.meter, beside)
             self._made[scheme, storage] = made
         return made
 

@@ -35,7 +35,9 @@ class UnitWork:
         before = bench.meter.snapshot()
         receipt = process_unit(task.unit, task.attempt, bench.hops(task.unit.stage))
         after = bench.meter.snapshot()
-        receipt = replace(receipt, requests={kind: after[kind] - before[kind] for kind in KINDS})
+        requests = {kind: after[kind] - before[kind] for kind in KINDS}
+        # The receipt's own request is counted before it is sent, because it stands in the receipt.
+        receipt = replace(receipt, requests={**requests, "put": requests["put"] + 1})
         write_receipt(bench.stores.state, self.run, receipt)
         return receipt
 

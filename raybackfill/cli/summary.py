@@ -69,7 +69,10 @@ def run_text(run: Mapping[str, Any]) -> str:
         *(("because", held["reason"]) for held in run["held_by"]),
         ("units", f"{done:,} of {units['total']:,} done{failed}"),
         ("rows", _rows(rows)),
-        ("bytes", f"{size(run['bytes']['read'])} read, {size(run['bytes']['staged'])} written"),
+        (
+            "bytes",
+            f"{size(run['bytes']['read'])} read, {size(run['bytes']['staged'])} written in {_files(run)}",
+        ),
         ("time", f"{duration(run['elapsed_seconds'])}{_rate(run)}"),
         (
             "table",
@@ -79,6 +82,10 @@ def run_text(run: Mapping[str, Any]) -> str:
         ("run lies in", run["run_uri"]),
         ("next", run["next"]),
     )
+
+
+def _files(run: Mapping[str, Any]) -> str:
+    return plural(run["files"]["staged"], "file")
 
 
 def _lines(title: str, *rows: tuple[str, str]) -> str:

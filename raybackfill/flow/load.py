@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from raybackfill.targets import FileWriter
 # Rows of a folder are gathered to this size before they are written: a row group's worth, so that
 # small batches do not become small row groups.
 BUFFER_BYTES_MAX = 64_000_000
+CLOSED_AT_ONCE = 8
 
 
 @dataclass
@@ -59,7 +61,9 @@ class Loader:
         """Write what is left. The files in the order of their folders, then as they were written."""
         for name in sorted(self._open):
             self._flush(name)
-            self._close(name)
+        # Each file ends with a request or a sync that is waited for: many folders wait together.
+        with ThreadPoolExecutor(CLOSED_AT_ONCE) as pool:
+            list(pool.map(self._close, sorted(self._open)))
         return tuple(sorted(self._staged, key=lambda file: (file.partition, file.key)))
 
     def abort(self) -> None:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from raybackfill.code import Code
 from raybackfill.control.planning.aligning import align
 from raybackfill.control.planning.expectation import expected_folders
-from raybackfill.control.planning.narrowing import narrowed
+from raybackfill.control.planning.narrowing import narrowed, refuse_bounds_within_a_piece
 from raybackfill.control.planning.partitioning import Partitioning
 from raybackfill.control.planning.plan import (
     TARGET_FILES,
@@ -141,6 +141,7 @@ def _look_at_source(spec: BackfillSpec, parts: Parts, template: PathTemplate, sc
     resolution = resolve(inspected.groups, how, types)
     _refuse_conflicts(resolution)
     partitions = partition_ids(found.values, found.objects.num_rows).to_pylist()
+    refuse_bounds_within_a_piece(scope, template, resolution.schema)
     asked = narrowed(scope.with_margin(), resolution.schema)
     planned = list(plan_objects(found.objects, partitions, inspected, asked.may_contain))
     if not planned:
@@ -267,7 +268,11 @@ def _output(
     partitioning.file_columns(schema)
     missing = sorted(set(recipe.spec.target.sort_by) - set(schema.names))
     if missing:
-        raise SpecError(f"the job gives no column {missing[0]}", where="target.sort_by")
+        raise SpecError(
+            f"the job gives no column {missing[0]}",
+            where="target.sort_by",
+            next=f"it gives {', '.join(schema.names)}",
+        )
     return schema
 
 

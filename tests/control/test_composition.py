@@ -33,7 +33,10 @@ def paths(composition: Composition) -> list[str]:
 
 def test_slots_are_numbered_in_the_order_of_units() -> None:
     found = compose(
-        {"attempt2": [staged(A, "u1-0")], "attempt1": [staged(A, "u2-0"), staged(A, "u2-1"), staged(B, "u2-2")]},
+        {
+            "attempt2": [staged(A, "u1-0")],
+            "attempt1": [staged(A, "u2-0"), staged(A, "u2-1"), staged(B, "u2-2")],
+        },
         listed(),
         pinned(),
         on_empty="error",
@@ -49,7 +52,10 @@ def test_slots_are_numbered_in_the_order_of_units() -> None:
 def test_others_are_kept_and_what_is_replaced_is_retired() -> None:
     old = (f"{A}/old.parquet", "t1")
     found = compose(
-        {"a": [staged(A, "new")]}, listed(old, (f"{B}/part-00000.parquet", "t2")), pinned(old), on_empty="error"
+        {"a": [staged(A, "new")]},
+        listed(old, (f"{B}/part-00000.parquet", "t2")),
+        pinned(old),
+        on_empty="error",
     )
     assert paths(found) == [f"{A}/part-00000.parquet", f"{B}/part-00000.parquet"]
     assert [file.path for file in found.retired] == [old[0]]
@@ -71,7 +77,9 @@ def test_a_target_that_changed_since_the_plan_refuses() -> None:
 
 
 def test_a_file_that_appeared_in_a_folder_that_is_new_refuses() -> None:
-    found = compose({"a": [staged(B, "new")]}, listed((f"{B}/live.parquet", "t9")), pinned(), on_empty="error")
+    found = compose(
+        {"a": [staged(B, "new")]}, listed((f"{B}/live.parquet", "t9")), pinned(), on_empty="error"
+    )
     assert found.refused_by == "target unchanged"
 
 

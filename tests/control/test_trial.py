@@ -62,7 +62,9 @@ def test_the_output_schema_is_the_samples_the_configs_and_the_tables() -> None:
     result = pa.schema([("a", pa.string_view()), ("b", pa.null()), ("c", pa.null()), ("d", pa.int64())])
     live = pa.schema([("c", pa.date32()), ("d", pa.int32())])
     found = output_schema(result, {"b": pa.decimal128(5, 2)}, live)
-    assert found == pa.schema([("a", pa.string()), ("b", pa.decimal128(5, 2)), ("c", pa.date32()), ("d", pa.int64())])
+    assert found == pa.schema(
+        [("a", pa.string()), ("b", pa.decimal128(5, 2)), ("c", pa.date32()), ("d", pa.int64())]
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,9 @@ def test_the_output_schema_is_the_samples_the_configs_and_the_tables() -> None:
         (pa.schema([("b", pa.int64()), ("b", pa.int64())]), {}, "gives the column b twice"),
     ],
 )
-def test_an_unclear_schema_is_refused(result: pa.Schema, overrides: dict[str, pa.DataType], said: str) -> None:
+def test_an_unclear_schema_is_refused(
+    result: pa.Schema, overrides: dict[str, pa.DataType], said: str
+) -> None:
     with pytest.raises(SpecError, match=said):
         output_schema(result, overrides, None)
 

@@ -7,6 +7,9 @@ from dataclasses import replace
 import pyarrow as pa
 
 from raybackfill.control.planning.scope import Scope
+from raybackfill.control.planning.templates import PathTemplate
+from raybackfill.control.planning.times import floor_local, instants_to_local, intervals_of
+from raybackfill.errors import SpecError
 
 
 def narrowed(scope: Scope, schema: pa.Schema) -> Scope:
@@ -27,6 +30,29 @@ def narrowed(scope: Scope, schema: pa.Schema) -> Scope:
 def without_times(scope: Scope) -> Scope:
     """The scope's values alone: intervals of paths are compared as intervals, not as rows."""
     return replace(scope, spec=replace(scope.spec, start=None, end=None))
+
+
+def refuse_bounds_within_a_piece(scope: Scope, template: PathTemplate, files: pa.Schema) -> None:
+    """SpecError where start or end lies within the smallest time that paths tell, and no file says more:
+    the rows of that month, day or hour could be neither in scope nor out of it."""
+    name = scope.column
+    if name is None or name not in template.granularities or name in files.names:
+        return
+    piece = template.granularities[name]
+    # Dates are compared as dates of the config's zone, times as instants of the paths' own.
+    zone = scope.timezone if piece in ("year", "month", "day") else template.timezone
+    for key, moment in (("start", scope.spec.start), ("end", scope.spec.end)):
+        if moment is not None and not _begins(moment.instant, piece, zone):
+            raise SpecError(
+                f"{moment.text} lies within a {piece}, and source.path tells {name} by whole {piece}s only",
+                where=f"scope.{key}",
+                next=f"write the beginning of a {piece}, or give scope.column a time that stands in the files",
+            )
+
+
+def _begins(instant: int, piece: str, zone: str) -> bool:
+    local = instants_to_local(pa.array([instant], pa.int64()), zone)
+    return bool(intervals_of(floor_local(local, piece), piece, zone)[0][0].as_py() == instant)
 
 
 def _is_time(kind: pa.DataType) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from raybackfill.model import Piece, Unit
 from raybackfill.spec import BackfillSpec, spec_document, spec_from_document
 
 FORMAT = "plan/1"
+UNITS_AT_ONCE = 200
 
 PIECE = pa.struct(
     [
@@ -95,19 +96,22 @@ class Plan:
         return dict(self.summary)
 
 
-def units_table(units: Iterable[Unit]) -> pa.Table:
-    rows = [
-        {
-            "unit": unit.id,
-            "index": unit.index,
-            "stage": unit.stage,
-            "rows": sum(piece.rows for piece in unit.pieces) if _rows_known(unit) else -1,
-            "decoded_bytes": unit.decoded_bytes,
-            "pieces": [{name: getattr(piece, name) for name in PIECE.names} for piece in unit.pieces],
-        }
-        for unit in units
-    ]
-    return pa.Table.from_pylist(rows, UNITS)
+def units_table(units: Sequence[Unit]) -> pa.Table:
+    # A few units at a time: as Python dicts, a million pieces would be a gigabyte.
+    parts = [units[start : start + UNITS_AT_ONCE] for start in range(0, len(units), UNITS_AT_ONCE)]
+    batches = [pa.RecordBatch.from_pylist([_unit_row(unit) for unit in part], UNITS) for part in parts]
+    return pa.Table.from_batches(batches, UNITS)
+
+
+def _unit_row(unit: Unit) -> dict[str, Any]:
+    return {
+        "unit": unit.id,
+        "index": unit.index,
+        "stage": unit.stage,
+        "rows": sum(piece.rows for piece in unit.pieces) if _rows_known(unit) else -1,
+        "decoded_bytes": unit.decoded_bytes,
+        "pieces": [{name: getattr(piece, name) for name in PIECE.names} for piece in unit.pieces],
+    }
 
 
 def _rows_known(unit: Unit) -> bool:
@@ -115,7 +119,7 @@ def _rows_known(unit: Unit) -> bool:
 
 
 def read_units(table: pa.Table) -> Iterator[Unit]:
-    for batch in table.to_batches(max_chunksize=1000):
+    for batch in table.to_batches(max_chunksize=UNITS_AT_ONCE):
         for row in batch.to_pylist():
             yield Unit(row["unit"], row["index"], row["stage"], tuple(map(read_piece, row["pieces"])))
 

@@ -60,6 +60,7 @@ class Ledger:
     rows: Rows = field(default_factory=Rows)
     bytes_read: int = 0
     bytes_staged: int = 0
+    files: int = 0
     requests: dict[str, int] = field(default_factory=dict)
     decided: dict[str, Decision] = field(default_factory=dict)
     failed: dict[str, Failure] = field(default_factory=dict)
@@ -76,6 +77,7 @@ class Ledger:
             self.driver = {name: entry[name] for name in ("writer", "host", "at")}
         elif kind == "state":
             self._move(entry["state"], entry.get("reason", ""))
+            self._count(entry)
             self.version = int(entry.get("version", self.version))
         else:
             raise IntegrityError(
@@ -100,7 +102,11 @@ class Ledger:
         self.rows += decision.rows
         self.bytes_read += decision.bytes_read
         self.bytes_staged += decision.bytes_staged
-        for verb, count in entry["requests"].items():
+        self.files += decision.files
+        self._count(entry)
+
+    def _count(self, entry: Mapping[str, Any]) -> None:
+        for verb, count in entry.get("requests", {}).items():
             self.requests[verb] = self.requests.get(verb, 0) + count
 
     def _failed(self, entry: Mapping[str, Any]) -> None:
@@ -135,6 +141,14 @@ def failure_entry(unit: str, attempt: str, kind: str, message: str) -> dict[str,
     return {"kind": "failed", "unit": unit, "attempt": attempt, "error": kind, "message": message}
 
 
-def state_entry(state: str, *, reason: str = "", version: int | None = None) -> dict[str, Any]:
-    entry: dict[str, Any] = {"kind": "state", "state": state, "reason": reason}
+def state_entry(
+    state: str,
+    *,
+    reason: str = "",
+    version: int | None = None,
+    requests: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """`requests`: what the driver itself sent since it last said so; those of units are in receipts."""
+    sent = {verb: count for verb, count in (requests or {}).items() if count}
+    entry: dict[str, Any] = {"kind": "state", "state": state, "reason": reason, "requests": sent}
     return entry if version is None else {**entry, "version": version}

@@ -51,6 +51,7 @@ def run_status(
             "staged": ledger.bytes_staged,
             "published": ledger.bytes_staged if published else 0,
         },
+        "files": {"staged": ledger.files, "published": ledger.files if published else 0},
         "requests": ledger.requests,
         "attempts": ledger.attempts,
         "retries": max(ledger.attempts - staged - failed, 0),

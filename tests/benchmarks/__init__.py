@@ -1,0 +1,1 @@
+"""The benchmarks: that they run, and notice a contestant that does less than was asked."""
