@@ -45,7 +45,7 @@ def test_bounds_within_a_piece_of_the_path_are_refused(path: str, start: str, zo
         if fits:
             refuse_bounds_within_a_piece(asked, template, pa.schema([]))
             continue
-        with pytest.raises(SpecError, match="lies within a (day|month|year|hour)"):
+        with pytest.raises(SpecError, match=r"lies within a (day|month|year|hour)"):
             refuse_bounds_within_a_piece(asked, template, pa.schema([]))
         refuse_bounds_within_a_piece(asked, template, pa.schema([("dt", pa.timestamp("us"))]))
 

@@ -46,7 +46,7 @@ def refuse_bounds_within_a_piece(scope: Scope, template: PathTemplate, files: pa
             raise SpecError(
                 f"{moment.text} lies within a {piece}, and source.path tells {name} by whole {piece}s only",
                 where=f"scope.{key}",
-                next=f"write the beginning of a {piece}, or give scope.column a time that stands in the files",
+                next=f"write the beginning of a {piece}, or name a time of the files as scope.column",
             )
 
 
