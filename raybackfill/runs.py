@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import socket
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -149,10 +150,23 @@ def open_run_at(store: ObjectStore, uri: str) -> OpenedRun:
 
 
 def run_uris(store: ObjectStore, state: str, name: str) -> list[str]:
-    """The newest first: a run's ID holds the time of its making."""
+    """The newest first. A run's ID holds the second of its making; of several made within one, their
+    documents tell."""
     root = runs(state, name)
     found = list_folders(store, key_of(root) + "/")
-    return [f"{root}/{folder.rstrip('/').rsplit('/', 1)[1]}" for folder in sorted(found, reverse=True)]
+    names = [folder.rstrip("/").rsplit("/", 1)[1] for folder in found]
+    seconds = Counter(name.rpartition("-")[0] for name in names)
+
+    def made(name: str) -> tuple[str, str]:
+        second = name.rpartition("-")[0]
+        paths = RunPaths.of_root(key_of(f"{root}/{name}"))
+        return second, _created_at(store, paths) if seconds[second] > 1 else ""
+
+    return [f"{root}/{name}" for name in sorted(names, key=made, reverse=True)]
+
+
+def _created_at(store: ObjectStore, paths: RunPaths) -> str:
+    return str(json.loads(store.read(paths.run).to_pybytes())["created_at"])
 
 
 def newest_run(store: ObjectStore, spec: BackfillSpec) -> OpenedRun | None:
