@@ -12,7 +12,7 @@ class Piece:
     """A part of one object as the plan pinned it: all of it, or some of its row groups.
 
     `rows` is -1 where the plan could not know it; `decoded_bytes` is an estimate of its size as
-    Arrow data in memory.
+    Arrow data in memory, `read_bytes` of how much of the object is read for it.
     """
 
     key: str
@@ -21,6 +21,7 @@ class Piece:
     row_groups: tuple[int, ...] | None
     rows: int
     decoded_bytes: int
+    read_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

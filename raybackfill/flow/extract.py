@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from raybackfill.control.planning.aligning import align
 from raybackfill.control.planning.times import to_instants
 from raybackfill.errors import UnitError
+from raybackfill.flow.ahead import read_ahead
 from raybackfill.model import Piece
 from raybackfill.sources import Source
 from raybackfill.storage import ObjectStore
@@ -79,10 +80,18 @@ class Extract:
             yield replace(read, table=kept, rows_filtered=read.rows_read - kept.num_rows)
 
     def _read(self, pieces: Sequence[Piece], batch_bytes: int) -> Iterator[Batch]:
-        for piece, values in zip(pieces, self._path_values([piece.key for piece in pieces]), strict=True):
-            partition = values.partition
-            for raw in self._source.read(self._store, piece, self._file_schema, batch_bytes):
-                yield Batch(self._with_path(raw, values, piece), raw.num_rows, 0, partition, piece.key)
+        values_of = dict(zip(pieces, self._path_values([piece.key for piece in pieces]), strict=True))
+
+        def read(piece: Piece) -> Iterator[pa.Table]:
+            return self._source.read(self._store, piece, self._file_schema, batch_bytes)
+
+        # A memory map is there at once: threads would only take the processor from the job.
+        local = self._store.scheme == "file"
+        tables = ((p, table) for p in pieces for table in read(p)) if local else read_ahead(pieces, read)
+        for piece, raw in tables:
+            values = values_of[piece]
+            rows = self._with_path(raw, values, piece)
+            yield Batch(rows, raw.num_rows, 0, values.partition, piece.key)
 
     def _kept(self, table: pa.Table) -> pa.Table:
         for mask in self._filters:

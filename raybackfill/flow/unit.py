@@ -56,7 +56,7 @@ def process_unit(unit: Unit, attempt: str, hops: Hops) -> Receipt:
         attempt=attempt,
         rows=rows,
         files=files,
-        bytes_read=sum(piece.size for piece in unit.pieces),
+        bytes_read=sum(piece.read_bytes for piece in unit.pieces),
         bytes_staged=sum(file.size for file in files),
         seconds=time.perf_counter() - started,
     )

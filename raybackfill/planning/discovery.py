@@ -225,10 +225,10 @@ def plan_objects(
     for index, (key, size, tag) in enumerate(zip(*columns, strict=True)):
         one = seen.get(index)
         if one is None:
-            yield PlannedObject(Piece(key, size, tag, None, -1, int(size * ratio)), (), partitions[index])
+            yield PlannedObject(Piece(key, size, tag, None, -1, int(size * ratio), size), (), partitions[index])
             continue
         whole = PlannedObject(
-            Piece(key, size, tag, None, one.rows, one.decoded_bytes),
+            Piece(key, size, tag, None, one.rows, one.decoded_bytes, size),
             tuple(RowGroup(number, *group) for number, group in enumerate(one.row_groups)),
             partitions[index],
         )

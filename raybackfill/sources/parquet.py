@@ -22,6 +22,7 @@ from raybackfill.model import Piece
 from raybackfill.sources import Inspection
 from raybackfill.sources.batches import sliced
 from raybackfill.sources.compression import info_of, translated
+from raybackfill.sources.footers.repeats import as_text, repeating_columns
 from raybackfill.sources.footers.sizes import column_bounds, decoded_bytes
 from raybackfill.sources.footers.times import exact_times, int96_columns
 from raybackfill.sources.text_values import Place, read_column
@@ -129,6 +130,10 @@ class _Reading:
         wanted = set(schema.names)
         names = [name for name in self._shown.names if name in wanted]
         self._names = None if len(names) == len(self._shown.names) else names
+        self._repeating = repeating_columns(self._footer, self._shown)
+        if self._repeating:
+            options = {"metadata": self._footer, "read_dictionary": self._repeating, **_options("us")}
+            self._parquet = pq.ParquetFile(file, **options)
         self._int96 = [name for name in int96_columns(self._footer, self._shown) if name in wanted]
 
     def tables(self, piece: Piece) -> Iterator[tuple[pa.Table, int]]:
@@ -206,6 +211,7 @@ class _Reading:
                     column.validate(full=True)
                 except pa.ArrowInvalid as error:
                     raise _broken(self._key, f"column {name}: {error}", UnitError) from None
+        table = as_text(table, self._repeating)
         return table if self._names is None else table.select(self._names)
 
 

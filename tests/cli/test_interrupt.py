@@ -19,8 +19,10 @@ from tests.bad_input.project import CONFIG, Project
 from tests.cli.commands import command, process
 from tests.cli.conftest import NAME
 
+# Without Polars, which restarts the system calls that a signal would interrupt.
 GATED = """
 import os
+import pyarrow as pa
 def job(rows: pa.Table):
     # The plan tries a few rows; a unit that is worked on says so, and waits until it may go on.
     if rows.num_rows > 10_000:
@@ -46,7 +48,7 @@ def gated(project: Project) -> Project:
         (project.root / f"raw/dt=2025-01-0{day}/orders.parquet").unlink()
     for day in (1, 2):
         pq.write_table(rows, project.root / f"raw/dt=2025-01-0{day}/orders.parquet", row_group_size=40_000)
-    project.job(f"GATE = {str(gate)!r}\n{GATED}")
+    project.text("jobs/orders.py", f"GATE = {str(gate)!r}\n{GATED}")
     config = CONFIG + 'transform: {python: "jobs.orders:job"}\nlimits: {worker_memory: 1MB}\n'
     project.text(NAME, config)
     return project

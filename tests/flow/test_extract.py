@@ -29,7 +29,9 @@ def extract(table: pa.Table, values: PathValues, row_schema: pa.Schema, **option
     def paths(keys: Sequence[str]) -> list[PathValues]:
         return [values for _ in keys]
 
-    hop = Extract(store, ParquetSource({}), paths, table.schema, row_schema, options.get("filters", []), "UTC")  # type: ignore[arg-type]
+    hop = Extract(
+        store, ParquetSource({}), paths, table.schema, row_schema, options.get("filters", []), "UTC"
+    )  # type: ignore[arg-type]
     batches = list(hop.batches([Piece(info.key, info.size, info.tag, None, -1, 1)], 10**6))
     assert sum(batch.rows_read for batch in batches) == table.num_rows
     assert all(batch.rows_read == batch.table.num_rows + batch.rows_filtered for batch in batches)
@@ -37,7 +39,9 @@ def extract(table: pa.Table, values: PathValues, row_schema: pa.Schema, **option
 
 
 def test_columns_of_the_path_are_added_in_the_rows_schema() -> None:
-    schema = pa.schema([("a", pa.int64()), ("region", pa.string()), ("dt", pa.date32()), ("absent", pa.string())])
+    schema = pa.schema(
+        [("a", pa.int64()), ("region", pa.string()), ("dt", pa.date32()), ("absent", pa.string())]
+    )
     values = PathValues({"region": pa.scalar("eu"), "dt": pa.scalar(date(2025, 1, 1))})
     rows = extract(pa.table({"a": [1, 2]}), values, schema)
     assert rows.schema.equals(schema)
@@ -57,7 +61,9 @@ def test_columns_of_the_path_are_added_in_the_rows_schema() -> None:
         (pa.array(["eu", None]), pa.scalar(None, pa.string()), False),
     ],
 )
-def test_a_column_in_path_and_file_must_agree_row_by_row(column: pa.Array, value: pa.Scalar, agrees: bool) -> None:
+def test_a_column_in_path_and_file_must_agree_row_by_row(
+    column: pa.Array, value: pa.Scalar, agrees: bool
+) -> None:
     table = pa.table({"c": column})
     if agrees:
         assert extract(table, PathValues({"c": value}), table.schema).equals(table)

@@ -48,7 +48,9 @@ batches = st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 99)
 
 def tables_of(parts: list[list[tuple[str, int]]]) -> list[pa.Table]:
     schema = pa.schema([("key", pa.string()), ("n", pa.int64())])
-    return [pa.table({"key": [k for k, _ in rows], "n": [n for _, n in rows]}, schema=schema) for rows in parts]
+    return [
+        pa.table({"key": [k for k, _ in rows], "n": [n for _, n in rows]}, schema=schema) for rows in parts
+    ]
 
 
 @given(batches, st.sampled_from([1, 200, 10**9]))

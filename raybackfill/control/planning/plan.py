@@ -24,6 +24,7 @@ PIECE = pa.struct(
         pa.field("row_groups", pa.list_(pa.int32())),
         pa.field("rows", pa.int64()),
         pa.field("decoded_bytes", pa.int64()),
+        pa.field("read_bytes", pa.int64()),
     ]
 )
 UNITS = pa.schema(

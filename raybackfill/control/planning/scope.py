@@ -114,7 +114,9 @@ class Scope:
             message = f"column {name}, the time of the scope, is {column.type}"
         else:
             message = f"there is no column {name}, the time of the scope"
-        declare = f'keep it in the job\'s output, and declare it: source.schema: {{{name}: "timestamp(us, UTC)"}}'
+        declare = (
+            f'keep it in the job\'s output, and declare it: source.schema: {{{name}: "timestamp(us, UTC)"}}'
+        )
         raise SpecError(message, where="scope.column", next=declare)
 
     def _is_in(self, table: pa.Table, name: str, texts: tuple[str, ...], key: str) -> pa.BooleanArray:

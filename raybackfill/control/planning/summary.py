@@ -93,16 +93,10 @@ def summarize(plan_id: str, plan_uri: str, recipe: Recipe, found: Findings) -> d
         },
         "units": _units(found.units),
         "hot_keys": [],
-        "estimate": {"bytes_read": sum(p.size for u in found.units for p in _once(u))},
+        "estimate": {"bytes_read": sum(p.read_bytes for u in found.units for p in u.pieces)},
         "gates": [],
         "next": f"raybackfill run CONFIG --plan {plan_id}",
     }
-
-
-def _once(unit: Unit) -> list[Any]:
-    """A split object is counted by its share, which its pieces' decoded sizes tell too roughly: once
-    for the piece that begins it."""
-    return [piece for piece in unit.pieces if not piece.row_groups or piece.row_groups[0] == 0]
 
 
 def _rows(units: Sequence[Unit]) -> tuple[int | None, bool]:

@@ -46,11 +46,13 @@ class PlannedObject:
 
 
 def part_of(piece: Piece, groups: Sequence[RowGroup]) -> Piece:
+    decoded_bytes = sum(group.decoded_bytes for group in groups)
     return replace(
         piece,
         row_groups=tuple(group.number for group in groups),
         rows=sum(group.rows for group in groups),
-        decoded_bytes=sum(group.decoded_bytes for group in groups),
+        decoded_bytes=decoded_bytes,
+        read_bytes=piece.read_bytes * decoded_bytes // max(piece.decoded_bytes, 1),
     )
 
 
