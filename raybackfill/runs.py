@@ -53,7 +53,12 @@ class OpenedRun:
         checkpoint = Checkpoint(self.stores.state, self.paths)
         first = self.document["created_at"]
         return run_status(
-            self.document, self.plan.summary, checkpoint.ledger, first, checkpoint.last_at or first
+            self.document,
+            self.plan.summary,
+            self.plan.units_table,
+            checkpoint.ledger,
+            first,
+            checkpoint.last_at or first,
         )
 
     def carry_out(

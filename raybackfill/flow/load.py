@@ -89,11 +89,21 @@ class Loader:
         folder.tables, folder.bytes = [], 0
         if self._sort_by:
             table = table.sort_by(self._sort_by)
+        rows = table.select(self._file_schema.names)
+        # Files smaller than what is buffered take it in parts of their decoded size.
+        step = max(rows.num_rows * self._file_size // max(rows.nbytes, 1), 1)
+        for start in range(0, rows.num_rows, step):
+            self._write(name, rows.slice(start, step))
+        # A sorted file ends with its rows: the next ones would begin anew.
+        if self._sort_by:
+            self._close(name)
+
+    def _write(self, name: str, rows: pa.Table) -> None:
+        folder = self._open[name]
         if folder.writer is None:
             folder.writer = self._begin()
-        folder.writer.write(table.select(self._file_schema.names))
-        # A sorted file ends with its rows: the next ones would begin anew.
-        if self._sort_by or folder.writer.size() >= self._file_size:
+        folder.writer.write(rows)
+        if folder.writer.size() >= self._file_size:
             self._close(name)
 
     def _close(self, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import duckdb
@@ -119,6 +120,9 @@ def _carried(kind: pa.DataType) -> bool:
     )
 
 
+# A connection of its own takes some 30 ms, and a query is looked at several times.
+@lru_cache(maxsize=64)
+@lru_cache(maxsize=64)
 def _parsed(query: str) -> dict[str, Any]:
     answer = duckdb.connect().execute("select json_serialize_sql(?)", [query]).fetchone()
     parsed: dict[str, Any] = json.loads(answer[0])
@@ -158,7 +162,7 @@ def grouping(query: str) -> list[str]:
     return sorted({reason for node in _nodes(_parsed(query)) for reason in _beyond_a_row(node, aggregates)})
 
 
-def _beyond_a_row(node: Mapping[str, Any], aggregates: set[str]) -> Iterator[str]:
+def _beyond_a_row(node: Mapping[str, Any], aggregates: frozenset[str]) -> Iterator[str]:
     if node.get("class") == "WINDOW":
         yield "a window function"
     if node.get("class") == "FUNCTION" and str(node.get("function_name", "")).lower() in aggregates:
@@ -191,6 +195,8 @@ def _names_used(query: str) -> Iterator[str]:
             yield str(node["column_names"][-1]).lower()
 
 
-def _functions(condition: str) -> set[str]:
+@lru_cache(maxsize=8)
+@lru_cache(maxsize=8)
+def _functions(condition: str) -> frozenset[str]:
     query = f"select distinct lower(function_name) from duckdb_functions() where {condition}"
-    return {row[0] for row in duckdb.connect().execute(query).fetchall()}
+    return frozenset(row[0] for row in duckdb.connect().execute(query).fetchall())

@@ -225,7 +225,8 @@ def plan_objects(
     for index, (key, size, tag) in enumerate(zip(*columns, strict=True)):
         one = seen.get(index)
         if one is None:
-            yield PlannedObject(Piece(key, size, tag, None, -1, int(size * ratio), size), (), partitions[index])
+            piece = Piece(key, size, tag, None, -1, int(size * ratio), size)
+            yield PlannedObject(piece, (), partitions[index])
             continue
         whole = PlannedObject(
             Piece(key, size, tag, None, one.rows, one.decoded_bytes, size),

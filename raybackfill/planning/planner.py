@@ -119,7 +119,7 @@ def make_plan(spec: BackfillSpec, parts: Parts, code: Code, as_of: str) -> Plan:
     recipe = replace(recipe, output_schema=_output(recipe, parts, code, source, target, partitioning))
     scope.mask(recipe.output_schema.empty_table())
     units = _units(recipe, parts, source.planned, target, partitioning)
-    table = units_table(units)
+    table = units_table(units, {item.piece.key: item.partition for item in source.planned})
     identity = plan_id(recipe, table, target.files, target.base_version)
     uri = PlanPaths(spec.state, spec.name, identity).root
     findings = _findings(spec, template, source, target, partitioning, scope, units)
@@ -346,6 +346,10 @@ def _findings(
 ) -> Findings:
     found = source.found
     expected = expected_folders(partitioning, spec.target.partition_by, template, found.values)
+    if expected is not None:
+        # What is read beyond the scope, for its margin, promises no folders.
+        within = pc.not_equal(partitioning.classify(expected, scope), "outside")
+        expected = expected.filter(within)
     present = target.folders if expected is None else expected
     partitions = sorted({item.partition for item in source.planned})
     return Findings(

@@ -23,7 +23,9 @@ PER_PARTITION = CONFIG + 'transform: {python: "jobs.orders:job", per: partition}
 
 def day_rows(day: str) -> pa.Table:
     start = int(day[-2:]) * 10
-    return pa.table({"id": range(start, start + 4), "shop": ["a", "b", "a", "c"], "value": [1.5, 2.5, 3.5, 4.5]})
+    return pa.table(
+        {"id": range(start, start + 4), "shop": ["a", "b", "a", "c"], "value": [1.5, 2.5, 3.5, 4.5]}
+    )
 
 
 class Project:

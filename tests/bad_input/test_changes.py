@@ -33,7 +33,9 @@ def test_a_source_object(project: Project, gone: bool) -> None:
     before = project.bytes_of_target()
     with pytest.raises(RaybackfillError) as caught:
         run_plan(project, change)
-    explained(caught.value, "IntegrityError", 4, OBJECT, "gone" if gone else "changed since the plan", "plan again")
+    explained(
+        caught.value, "IntegrityError", 4, OBJECT, "gone" if gone else "changed since the plan", "plan again"
+    )
     assert project.bytes_of_target() == before
     # As is said: what is there now can be planned and run.
     assert project.load().run(engine="inline", new=True).exit_code == 0
@@ -47,7 +49,9 @@ def test_a_new_source_object_is_left_for_the_next_plan(project: Project) -> None
 
 
 def one_changed(project: Project) -> None:
-    project.write("gold/dt=2025-01-02/part-00000.parquet", pa.table({"id": [7], "shop": ["z"], "value": [0.5]}))
+    project.write(
+        "gold/dt=2025-01-02/part-00000.parquet", pa.table({"id": [7], "shop": ["z"], "value": [0.5]})
+    )
 
 
 def one_more(project: Project) -> None:

@@ -33,8 +33,14 @@ BERLIN = CONFIG + "timezone: Europe/Berlin\n"
         (BERLIN + "scope: {start: 2025-10-26T02:30}\n", ["occurs twice", "02:30+02:00", "02:30+01:00"]),
         (BERLIN + "scope: {start: 2025-03-30T02:30}\n", ["does not exist in Europe/Berlin", "+01:00"]),
         (CONFIG + "timezone: Europe/Berln\n", ["timezone", "did you mean Europe/Berlin"]),
-        (CONFIG.replace("uri: gold,", "uri: raw/gold,"), ["target.uri", "inside the source", "beside each other"]),
-        (CONFIG.replace("uri: raw,", "uri: gold/raw,"), ["target.uri", "holds the source", "beside each other"]),
+        (
+            CONFIG.replace("uri: gold,", "uri: raw/gold,"),
+            ["target.uri", "inside the source", "beside each other"],
+        ),
+        (
+            CONFIG.replace("uri: raw,", "uri: gold/raw,"),
+            ["target.uri", "holds the source", "beside each other"],
+        ),
         (CONFIG + "state: gold/state\n", ["state", "in the target"]),
         (CONFIG.replace("uri: gold,", "uri: gold, mode: upsert,"), ["upsert is not in this version"]),
         (CONFIG.replace("[dt]", "[_dt]"), ["partition_by", "_dt"]),
@@ -52,7 +58,10 @@ def test_a_wrong_config(project: Project, config: str, words: list[str]) -> None
 @pytest.mark.parametrize(
     ("config", "secret"),
     [
-        (CONFIG.replace("uri: raw,", "uri: raw, storage: {aws_secret_access_key: wJalrXUtnFEMI},"), "wJalrXUtnFEMI"),
+        (
+            CONFIG.replace("uri: raw,", "uri: raw, storage: {aws_secret_access_key: wJalrXUtnFEMI},"),
+            "wJalrXUtnFEMI",
+        ),
         (CONFIG.replace("uri: raw", "uri: https://user:hunter2@host/raw"), "hunter2"),
         (CONFIG.replace("uri: raw", "uri: s3://AKIAIOSFODNN7EXAMPLE/raw"), "AKIAIOSFODNN7EXAMPLE"),
         (PYTHON.replace('job"}', 'job", params: {password: hunter2}}'), "hunter2"),
@@ -67,7 +76,11 @@ def test_a_secret_is_refused_and_not_repeated(project: Project, config: str, sec
 def test_a_file_that_is_no_config(project: Project) -> None:
     wrong = project.root / "binary.yaml"
     wrong.write_bytes(b"\xff\xfe\x00name")
-    for path, word in ((wrong, "not UTF-8"), (project.root, "directory"), (project.root / "no.yaml", "No such")):
+    for path, word in (
+        (wrong, "not UTF-8"),
+        (project.root, "directory"),
+        (project.root / "no.yaml", "No such"),
+    ):
         with pytest.raises(SpecError) as caught:
             api.load(path)
         explained(caught.value, "SpecError", 2, str(path), word)

@@ -16,10 +16,16 @@ LATE = "def job(rows: pa.Table):\n    if rows['id'][0].as_py() < 20: return rows
     ("body", "words"),
     [
         ("def job(rows: pa.Table): raise ValueError('boom')\n", ["ValueError: boom", "jobs/orders.py:3"]),
-        ("def job(rows: pa.Table):\n    import sys\n    sys.exit(0)\n", ["SystemExit: 0", "jobs/orders.py:5"]),
+        (
+            "def job(rows: pa.Table):\n    import sys\n    sys.exit(0)\n",
+            ["SystemExit: 0", "jobs/orders.py:5"],
+        ),
         ("def job(rows: pa.Table): return [1, 2]\n", ["expected a pyarrow.Table, got list"]),
         ("def job(rows: pa.Table): pass\n", ["got NoneType"]),
-        ("def job(rows: pl.DataFrame): return rows.to_dicts()\n", ["polars DataFrame or LazyFrame, got list"]),
+        (
+            "def job(rows: pl.DataFrame): return rows.to_dicts()\n",
+            ["polars DataFrame or LazyFrame, got list"],
+        ),
         ("def job(rows: pa.Table):\n    yield rows\n", ["got generator"]),
         ("def job(rows: pl.LazyFrame): return rows.select('nope')\n", ["ColumnNotFoundError", "nope"]),
     ],
@@ -38,7 +44,10 @@ def test_a_job_that_fails_on_the_sample_is_not_run(project: Project, body: str, 
         ("return rows.drop_columns(['value'])\n", ["no column value", "the same columns"]),
         ("return rows.append_column('more', rows['id'])\n", ["column more is not in the schema"]),
         ("return rows.append_column('id', rows['id'])\n", ["column id stands twice"]),
-        ("return rows.set_column(0, 'id', pa.array(['x'] * rows.num_rows))\n", ["id: string does not fit int64"]),
+        (
+            "return rows.set_column(0, 'id', pa.array(['x'] * rows.num_rows))\n",
+            ["id: string does not fit int64"],
+        ),
         ("return rows.set_column(2, 'value', pa.array([None] * rows.num_rows))\n", []),
     ],
 )
@@ -80,7 +89,9 @@ def test_duplicate_column_names(project: Project) -> None:
 )
 def test_what_does_not_work_row_by_row_is_refused_with_the_plan(project: Project, body: str) -> None:
     project.job(body)
-    explained(project.refused(PYTHON), "SpecError", 2, "transform.per", "does not work row by row", "per: partition")
+    explained(
+        project.refused(PYTHON), "SpecError", 2, "transform.per", "does not work row by row", "per: partition"
+    )
 
 
 @pytest.mark.parametrize(

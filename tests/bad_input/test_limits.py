@@ -28,7 +28,8 @@ def test_a_partition_that_does_not_fit_is_refused_with_its_size(oversized: Proje
     config = CONFIG + 'transform: {sql: "select dt, count(*) as n from input group by dt", per: partition}\n'
     error = oversized.refused(config + TINY)
     explained(error, "SpecError", 2, "large.parquet", "bytes decoded", "1,000,000", "limits.worker_memory")
-    assert [int(word.replace(",", "")) for word in error.message.split() if word[0].isdigit()][0] > 3_000_000
+    size = next(word for word in error.message.split() if word[0].isdigit())
+    assert int(size.replace(",", "")) > 3_000_000
     run = oversized.run(config)
     assert run.exit_code == 0
     assert oversized.table() == {"dt=2025-01-01": [{"n": 10}], "dt=2025-01-02": [{"n": 200_000}]}

@@ -78,7 +78,13 @@ def test_a_key_that_says_dot_dot_writes_below_the_target_only(tmp_path: Path, fo
     config = BY_NAME.replace("uri: raw}", 'uri: raw, path: "dt=*/*"}').replace("[name]", "[dt]")
     assert project.run(config).exit_code == 0
     assert [row for rows in project.table().values() for row in rows] == [{"n": 1}]
-    roots = ("deep/er/raw/", "deep/er/gold/", "deep/er/_raybackfill/", "deep/er/configs/", "deep/er/pyproject")
+    roots = (
+        "deep/er/raw/",
+        "deep/er/gold/",
+        "deep/er/_raybackfill/",
+        "deep/er/configs/",
+        "deep/er/pyproject",
+    )
     assert [name for name in files_below(tmp_path) if not name.startswith(roots)] == []
 
 

@@ -24,7 +24,9 @@ def test_no_such_bucket(project: Project, s3_storage: StorageSpec, s3_bucket: st
     assert s3_storage.endpoint_url is not None
     refused = project.refused(on_s3(s3_storage.endpoint_url, "s3://no-such-bucket-here/raw"))
     explained(refused, "SpecError", 2, "no-such-bucket-here", "does not exist", "correct the URI")
-    refused = project.refused(on_s3(s3_storage.endpoint_url, f"s3://{s3_bucket}/raw", "s3://no-such-bucket-here/gold"))
+    refused = project.refused(
+        on_s3(s3_storage.endpoint_url, f"s3://{s3_bucket}/raw", "s3://no-such-bucket-here/gold")
+    )
     assert refused.exit_code == 2
 
 
@@ -113,4 +115,6 @@ def test_a_file_where_the_target_should_be(project: Project) -> None:
 
 def test_a_file_where_the_state_should_be(project: Project) -> None:
     project.text("_raybackfill", "not a folder")
-    explained(project.refused(), "SpecError", 2, "_raybackfill", "not a path for a file", "move what is in the way")
+    explained(
+        project.refused(), "SpecError", 2, "_raybackfill", "not a path for a file", "move what is in the way"
+    )

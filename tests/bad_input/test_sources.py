@@ -14,7 +14,9 @@ BROKEN = "raw/dt=2025-01-02/orders.parquet"
 
 
 def test_nothing_lies_at_the_source(tmp_path: Path) -> None:
-    explained(Project(tmp_path, days=()).refused(), "SpecError", 2, "nothing lies there", "raw", "check the URI")
+    explained(
+        Project(tmp_path, days=()).refused(), "SpecError", 2, "nothing lies there", "raw", "check the URI"
+    )
     (tmp_path / "raw").mkdir()
     explained(Project(tmp_path, days=()).refused(), "SpecError", 2, "nothing lies there")
 
@@ -71,7 +73,11 @@ def test_a_flipped_byte_in_a_page(project: Project) -> None:
     rows = pa.table({"id": range(1000), "shop": ["a"] * 1000, "value": [1.5] * 1000})
     for day in DAYS:
         project.write(
-            f"raw/dt={day}/orders.parquet", rows, write_page_checksum=True, use_dictionary=False, compression="none"
+            f"raw/dt={day}/orders.parquet",
+            rows,
+            write_page_checksum=True,
+            use_dictionary=False,
+            compression="none",
         )
     file = project.root / BROKEN
     data = bytearray(file.read_bytes())
@@ -102,7 +108,9 @@ def test_a_suffix_of_no_known_format(project: Project, name: str, word: str) -> 
 
 def test_a_format_that_is_not_read_by_its_name(project: Project) -> None:
     error = project.refused(CONFIG.replace("uri: raw,", "uri: raw, format: orc,"))
-    explained(error, "SpecError", 2, "orders.yaml:3", "source.format", "orc is not in this version", "parquet")
+    explained(
+        error, "SpecError", 2, "orders.yaml:3", "source.format", "orc is not in this version", "parquet"
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,10 +130,14 @@ def test_text_that_cannot_be_read(tmp_path: Path, name: str, content: str, word:
 
 
 def test_a_column_that_differs_between_path_and_file(project: Project) -> None:
-    rows = day_rows(DAYS[1]).append_column("dt", pa.array([datetime.date(2025, 1, day) for day in (2, 2, 3, 2)]))
+    rows = day_rows(DAYS[1]).append_column(
+        "dt", pa.array([datetime.date(2025, 1, day) for day in (2, 2, 3, 2)])
+    )
     project.write(BROKEN, rows)
     error = project.refused()
-    explained(error, "SpecError", 2, BROKEN, "path says dt = 2025-01-02", "row 3", "2025-01-03", "another name")
+    explained(
+        error, "SpecError", 2, BROKEN, "path says dt = 2025-01-02", "row 3", "2025-01-03", "another name"
+    )
 
 
 def test_types_with_no_safe_way_between(project: Project) -> None:

@@ -86,7 +86,9 @@ def test_a_predicate_over_more_than_a_row(project: Project) -> None:
 
 
 def test_what_looks_alike_but_stays_within_its_row_is_run(project: Project) -> None:
-    run = project.run(with_sql("select id, upper(shop) as shop, dt, unnest([1, 2]) as n from input where id in (10, 11)"))
+    run = project.run(
+        with_sql("select id, upper(shop) as shop, dt, unnest([1, 2]) as n from input where id in (10, 11)")
+    )
     assert run.exit_code == 0
     assert run.status()["rows"]["filtered"] == 8
     assert [row["shop"] for row in project.table()["dt=2025-01-01"]] == ["A", "A", "B", "B"]

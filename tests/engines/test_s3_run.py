@@ -71,7 +71,11 @@ def test_a_run_on_ray_replaces_what_is_in_scope(
     expected = {f"dt=2025-01-{day:02d}": [day * 10 + 1] * 50 for day in range(1, 6)}
     expected |= {f"dt=2025-01-{day:02d}": [day] * 3 for day in (6, 7)}
     assert values(s3_storage, s3_bucket) == expected
-    assert run.status()["rows"]["out"] == 250
+    status = run.status()
+    assert status["rows"]["out"] == 250
+    # Five files are kept as they were and five replaced, by the driver; each file and receipt is a put.
+    assert status["requests"]["copy"] == 10
+    assert status["requests"]["put"] > 10
 
 
 def test_every_request_is_one_that_we_counted(

@@ -8,6 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from raybackfill.control.planning import units
+from raybackfill.errors import TransientError
 from raybackfill.storage.memory import MemoryStore
 from tests.stores import CHANGES, Crashed, CrashingStore, backfill, rows_of, this_process, write_parquet
 
@@ -31,6 +33,12 @@ source: {uri: /lake/gold/orders, path: "dt={dt:%Y-%m-%d}/*"}
 target: {uri: /lake/gold/orders, partition_by: [dt]}
 transform: {sql: "select id, shop, value + 1000 as value, dt from input"}
 """
+
+
+@pytest.fixture(autouse=True)
+def _small_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each object is a unit of its own, so that a run has several to lose and to find again."""
+    monkeypatch.setattr(units, "UNIT_BYTES_SMALL", 1)
 
 
 def rows(day: str, offset: int) -> pa.Table:
@@ -71,7 +79,9 @@ def calls_of(config: str) -> tuple[list[str], dict[str, list[dict[str, Any]]]]:
 def test_a_crash_at_every_call_ends_in_the_same_table(config: str) -> None:
     calls, expected = calls_of(config)
     assert len(calls) > 50
-    places = [(at, False) for at in range(1, len(calls) + 1)]
+    # Every change, before and after its effect; every read, or every third where there are many units.
+    step = 3 if len(calls) > 150 else 1
+    places = [(at, False) for at, verb in enumerate(calls, 1) if verb in CHANGES or at % step == 0]
     places += [(at, True) for at, verb in enumerate(calls, 1) if verb in CHANGES]
     for at, after in places:
         store = lake()
@@ -114,7 +124,9 @@ def test_nothing_of_ours_lies_under_the_target_and_what_was_replaced_is_kept() -
     keys = store.page("/").objects["key"].to_pylist()
     assert [key for key in keys if key.startswith("/lake/gold/orders/")] == [
         "/lake/gold/orders/dt=2025-01-01/part-00000.parquet",
+        "/lake/gold/orders/dt=2025-01-01/part-00001.parquet",
         "/lake/gold/orders/dt=2025-01-02/part-00000.parquet",
+        "/lake/gold/orders/dt=2025-01-02/part-00001.parquet",
         "/lake/gold/orders/dt=2025-01-03/part-00000.parquet",
     ]
     kept = [key for key in keys if "/previous/" in key]
@@ -126,5 +138,30 @@ def test_nothing_of_ours_lies_under_the_target_and_what_was_replaced_is_kept() -
     version = json.loads(
         store.read("/lake/gold/_raybackfill/tables/orders/versions/0000000001.json").to_pybytes()
     )
-    assert len(version["files"]) == 3
+    assert len(version["files"]) == 5
     assert len(version["retired"]) == 3
+
+
+def test_status_follows_units_and_partitions() -> None:
+    """Three units of a partition each: after two of them, the third waits; then all are published."""
+    store = lake()
+    config = PLAIN.replace("scope: {start: 2025-01-01, end: 2025-01-03}", "transform: {per: partition}")
+    calls = [0]
+
+    def after_two() -> bool:
+        calls[0] += 1
+        return calls[0] > 2
+
+    with this_process(store):
+        asked = backfill(config)
+        with pytest.raises(TransientError, match="interrupted"):
+            asked.run(engine="inline", stop_asked=after_two)
+        stopped = asked.newest_run()
+        status = stopped.status()
+        assert status["state"] == "stopped"
+        assert status["exit_code"] == 3
+        assert status["partitions"] == {"total": 3, "waiting": 1, "staged": 2, "published": 0, "failed": 0}
+        done = stopped.resume(engine="inline").status()
+    assert done["partitions"] == {"total": 3, "waiting": 0, "staged": 0, "published": 3, "failed": 0}
+    assert done["rows"]["out"] == 24
+    assert done["files"] == {"staged": 3, "published": 3}

@@ -6,15 +6,24 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from raybackfill.control.running.ledger import Ledger
 
 EXIT_CODES = {"published": 0, "staged": 0, "running": 0, "publishing": 0, "stopped": 3, "failed": 1}
 
 
 def run_status(
-    run: Mapping[str, Any], plan: Mapping[str, Any], ledger: Ledger, first_at: str, last_at: str
+    run: Mapping[str, Any],
+    plan: Mapping[str, Any],
+    units: pa.Table,
+    ledger: Ledger,
+    first_at: str,
+    last_at: str,
 ) -> dict[str, Any]:
-    """`run` is run.json, `plan` the plan's summary; times are the journal's own (RFC 3339, UTC)."""
+    """`run` is run.json, `plan` the plan's summary, `units` its table; times are the journal's own
+    (RFC 3339, UTC)."""
     total = plan["units"]["count"]
     staged, failed = len(ledger.decided), len(ledger.failed)
     elapsed = _seconds(first_at, last_at)
@@ -37,7 +46,7 @@ def run_status(
         "ended_at": last_at if published else None,
         "elapsed_seconds": elapsed,
         "eta_seconds": _eta(ledger, plan, elapsed),
-        "partitions": {"total": plan["partitions"]["count"]},
+        "partitions": _partitions(plan["partitions"]["count"], units, ledger),
         "units": {
             "total": total,
             "waiting": total - staged - failed,
@@ -67,6 +76,26 @@ def run_status(
         "exit_code": EXIT_CODES[ledger.state],
         "next": _next(ledger.state, run["run_uri"]),
     }
+
+
+def _partitions(total: int, units: pa.Table, ledger: Ledger) -> dict[str, int]:
+    """Source partitions by state: one is staged when all units that hold some of it are."""
+    undecided = pc.invert(pc.is_in(units["unit"], value_set=pa.array(ledger.decided, pa.string())))
+    unstaged = _distinct(units.filter(undecided))
+    failed = _distinct(units.filter(pc.is_in(units["unit"], value_set=pa.array(ledger.failed, pa.string()))))
+    done = total - unstaged
+    published = ledger.state == "published"
+    return {
+        "total": total,
+        "waiting": unstaged - failed,
+        "staged": 0 if published else done,
+        "published": done if published else 0,
+        "failed": failed,
+    }
+
+
+def _distinct(units: pa.Table) -> int:
+    return int(pc.count_distinct(pc.list_flatten(units["partitions"])).as_py())
 
 
 def _eta(ledger: Ledger, plan: Mapping[str, Any], elapsed: float) -> float | None:
