@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     asked = _parsed(arguments)
     cache = Path(os.environ.get("BENCH_DIR") or REPOSITORY / "build" / "bench").resolve()
     cache.mkdir(parents=True, exist_ok=True)
-    chosen = [each for each in CONTESTANTS if not asked.engine or each.name in asked.engine]
+    chosen = [each for each in CONTESTANTS if _takes_part(each, asked.engine, asked.quick)]
     workloads = [each for each in (QUICK if asked.quick else FULL) if asked.workload in (None, each.name)]
     result = {"format": "benchmark/1", "machine": machine(), "cores": asked.cores, "rounds": asked.rounds}
     documents = []
@@ -36,6 +36,10 @@ def main(arguments: Sequence[str]) -> int:
     if asked.json:
         asked.json.write_text(json.dumps({**result, "workloads": documents}, indent=1) + "\n")
     return 0
+
+
+def _takes_part(contestant: Contestant, named: Sequence[str] | None, quick: bool) -> bool:
+    return contestant.name in named if named else not (quick and contestant.extra)
 
 
 def compete(
