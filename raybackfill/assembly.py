@@ -127,7 +127,7 @@ class Assembly:
         tables = self._lookup_tables()
         if transform.sql is not None:
             check_query(transform.sql, transform.per)
-            frame = make_sql_frame()
+            frame = make_sql_frame(recipe.spec.timezone)
             query = make_query(transform.sql, transform.params, tables, recipe.spec.timezone)
             self._refuse_types(frame)
             return Job("transform.sql", query, frame)

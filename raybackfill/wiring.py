@@ -116,11 +116,11 @@ def make_frame(name: str) -> Frame:
     raise SpecError(f"no frame {name!r}", where="transform.python")
 
 
-def make_sql_frame() -> Frame:
+def make_sql_frame(timezone: str) -> Frame:
     require("duckdb", "transform.sql", "sql")
     from raybackfill.frames.sql import SqlFrame
 
-    return SqlFrame()
+    return SqlFrame(timezone)
 
 
 def make_query(query: str, params: Mapping[str, Any], tables: Mapping[str, pa.Table], timezone: str) -> Any:

@@ -23,7 +23,9 @@ def test_without_ray_nothing_but_its_folder_is_missing() -> None:
         "import sys; sys.modules['ray'] = None\n"
         "import raybackfill.api, raybackfill.worker, raybackfill.engines.inline, raybackfill.cli.frame\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 

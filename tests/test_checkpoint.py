@@ -63,7 +63,9 @@ def test_a_writer_that_is_beaten_before_its_epoch_tries_the_next_number() -> Non
 class LosesReplies(MemoryStore):
     """Puts take effect, and then answer like a store that refuses its own retried request."""
 
-    def put(self, key: str, data: bytes, *, create: bool = False, replaces: str | None = None) -> ObjectInfo | None:
+    def put(
+        self, key: str, data: bytes, *, create: bool = False, replaces: str | None = None
+    ) -> ObjectInfo | None:
         super().put(key, data, create=create, replaces=replaces)
         return None if create else ObjectInfo(key, 0, "")
 

@@ -42,7 +42,9 @@ def test_all_that_the_import_reached_and_nothing_else_is_the_code(tmp_path: Path
 
 
 def test_the_bundle_runs_as_it_was_though_the_project_changed(tmp_path: Path) -> None:
-    root = project(tmp_path, jobs__a="from lib.rates import RATE\ndef f(rows): return RATE\n", lib__rates="RATE = 1\n")
+    root = project(
+        tmp_path, jobs__a="from lib.rates import RATE\ndef f(rows): return RATE\n", lib__rates="RATE = 1\n"
+    )
     bundle = bundle_job("jobs.a:f", root).bundle
     (root / "lib/rates.py").write_text("RATE = 2\n")
     assert load_job("jobs.a:f", bundle)(None) == 1
@@ -61,7 +63,9 @@ def test_two_projects_may_have_modules_of_the_same_name(tmp_path: Path) -> None:
 def test_the_fingerprint_is_the_same_in_another_process(tmp_path: Path) -> None:
     root = project(tmp_path, jobs__a="def f(rows): return 1\n")
     program = f"from pathlib import Path; from raybackfill.code import bundle_job; print(bundle_job('jobs.a:f', Path({str(root)!r})).fingerprint)"
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd="/")
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd="/"
+    )
     assert said.stdout.strip() == bundle_job("jobs.a:f", root).fingerprint
 
 

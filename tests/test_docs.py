@@ -23,7 +23,11 @@ def blocks(language: str) -> list[str]:
 
 
 def test_every_command_is_documented_and_every_documented_one_exists() -> None:
-    said = set(re.findall(r"`(?:raybackfill )?(plan|run|resume|status|list|schema|init|demo)\b", README + blocks("")[1]))
+    said = set(
+        re.findall(
+            r"`(?:raybackfill )?(plan|run|resume|status|list|schema|init|demo)\b", README + blocks("")[1]
+        )
+    )
     said |= set(re.findall(r"raybackfill ([a-z]+)", README)) & set(main.commands)
     assert said | {"demo"} == set(main.commands)
     for name in re.findall(r"^\| `raybackfill ([a-z]+)", README, re.MULTILINE):
@@ -39,7 +43,9 @@ def test_make_knows_the_readmes_two_commands() -> None:
 @pytest.mark.parametrize("text", [README, ARCHITECTURE], ids=["README", "ARCHITECTURE"])
 def test_every_path_that_is_named_lies_there(text: str) -> None:
     named = set(re.findall(r"`?((?:[a-z_]+/)*[a-z_]+\.(?:py|md|toml))`?", text)) - {"jobs/orders.py"}
-    missing = [name for name in named if not any((ROOT / folder / name).exists() for folder in ("", "raybackfill"))]
+    missing = [
+        name for name in named if not any((ROOT / folder / name).exists() for folder in ("", "raybackfill"))
+    ]
     known = {path.name for path in (ROOT / "raybackfill").rglob("*.py")}
     assert [name for name in missing if name not in known] == []
 
@@ -70,7 +76,11 @@ def test_the_readmes_example_runs(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         rows = pa.table({"status": ["paid", "cancelled"], "price": [2.5, 1.0], "items": [4, 1]})
         pq.write_table(rows, folder / "a.parquet")
-    for name, text in {"configs/orders.yaml": config.replace("s3://", ""), "jobs/orders.py": job, "pyproject.toml": ""}.items():
+    for name, text in {
+        "configs/orders.yaml": config.replace("s3://", ""),
+        "jobs/orders.py": job,
+        "pyproject.toml": "",
+    }.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
@@ -78,9 +88,19 @@ def test_the_readmes_example_runs(tmp_path: Path) -> None:
     assert 'engine="inline"' in program
     backfill = raybackfill.load(tmp_path / "configs/orders.yaml", set={"scope.start": "2025-02-01"})
     run = backfill.run(backfill.plan(), engine="inline")
-    assert run.status()["rows"] == {"read": 2, "out": 1, "filtered": 1, "quarantined": 0, "merged": 0, "carried": 0, "added": 0}
+    assert run.status()["rows"] == {
+        "read": 2,
+        "out": 1,
+        "filtered": 1,
+        "quarantined": 0,
+        "merged": 0,
+        "carried": 0,
+        "added": 0,
+    }
     (written,) = (tmp_path / "lake/gold/orders").rglob("*.parquet")
-    assert pq.read_table(written, partitioning=None).to_pylist() == [{"status": "paid", "price": 2.5, "items": 4, "total": 10.0}]
+    assert pq.read_table(written, partitioning=None).to_pylist() == [
+        {"status": "paid", "price": 2.5, "items": 4, "total": 10.0}
+    ]
 
 
 def test_the_extras_of_the_readme_are_those_of_the_package() -> None:

@@ -68,5 +68,7 @@ def test_driver_is_short() -> None:
 
 def test_no_registry_host_is_committed() -> None:
     hosts = re.compile(r"https?://[^\s\"']*(pypi|pythonhosted|debian\.org|npmjs)", re.IGNORECASE)
-    found = [path for path in tracked("*") if path.is_file() and hosts.search(path.read_text(errors="ignore"))]
+    found = [
+        path for path in tracked("*") if path.is_file() and hosts.search(path.read_text(errors="ignore"))
+    ]
     assert [path for path in found if path != Path(__file__)] == []

@@ -60,7 +60,7 @@ def _carried_types(frame: Frame, given: pa.Schema) -> pa.Schema:
     """The types in which an engine gives back what it was given: found once, since all batches ask."""
     key = (frame.name, given)
     if key not in _carried:
-        _carried[key] = frame.to_arrow(frame.from_arrow(given.empty_table())).schema
+        _carried[key] = frame.carried(given)
     return _carried[key]
 
 

@@ -18,5 +18,8 @@ class Frame(Protocol):
     def to_arrow(self, value: Any) -> pa.Table:
         """TypeError where the value is not what this engine gives."""
 
+    def carried(self, schema: pa.Schema) -> pa.Schema:
+        """The types in which columns of these types come back from a job that leaves them alone."""
+
     def carries(self, field: pa.Field) -> bool:
         """Whether a column of this type survives the way in and out with equal values."""

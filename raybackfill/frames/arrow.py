@@ -20,5 +20,8 @@ class ArrowFrame:
             raise TypeError(f"expected a pyarrow.Table, got {type(value).__name__}")
         return value
 
+    def carried(self, schema: pa.Schema) -> pa.Schema:
+        return self.to_arrow(self.from_arrow(schema.empty_table())).schema
+
     def carries(self, field: pa.Field) -> bool:
         return True

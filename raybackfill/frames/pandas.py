@@ -20,5 +20,8 @@ class PandasFrame:
         # The index is pandas' own: a job that wants it as a column resets it.
         return pa.Table.from_pandas(value, preserve_index=False).replace_schema_metadata(None)
 
+    def carried(self, schema: pa.Schema) -> pa.Schema:
+        return self.to_arrow(self.from_arrow(schema.empty_table())).schema
+
     def carries(self, field: pa.Field) -> bool:
         return True

@@ -26,6 +26,9 @@ class PolarsFrame:
             raise TypeError(f"expected a polars DataFrame or LazyFrame, got {type(value).__name__}")
         return value.to_arrow(compat_level=pl.CompatLevel.oldest())
 
+    def carried(self, schema: pa.Schema) -> pa.Schema:
+        return self.to_arrow(self.from_arrow(schema.empty_table())).schema
+
     def carries(self, field: pa.Field) -> bool:
         return _carried(field.type)
 

@@ -27,6 +27,9 @@ class SqlFrame:
 
     name = "SQL (DuckDB)"
 
+    def __init__(self, timezone: str) -> None:
+        self._timezone = timezone
+
     def from_arrow(self, table: pa.Table) -> pa.Table:
         return table
 
@@ -34,6 +37,9 @@ class SqlFrame:
         if not isinstance(value, pa.Table):
             raise TypeError(f"expected a table, got {type(value).__name__}")
         return value
+
+    def carried(self, schema: pa.Schema) -> pa.Schema:
+        return Query("select * from input", {}, {}, self._timezone)(schema.empty_table()).schema
 
     def carries(self, field: pa.Field) -> bool:
         return _carried(field.type)

@@ -94,3 +94,9 @@ def test_a_partition_left_empty_is_refused_kept_or_removed() -> None:
     removed = compose(given, listed(*files), pinned(*files), on_empty="remove")
     assert paths(removed) == [f"{A}/part-00000.parquet"]
     assert [file.path for file in removed.retired] == [files[0][0], files[1][0]]
+
+
+def test_no_rows_at_all_are_refused_unless_that_is_wanted() -> None:
+    refused = compose({}, listed(), pinned(), on_empty="error")
+    assert (refused.refused_by, refused.reason) == ("some rows", "no unit gave a single row")
+    assert compose({}, listed(), pinned(), on_empty="remove") == Composition()

@@ -92,7 +92,9 @@ def test_every_request_is_one_that_we_counted(
         monkeypatch.setattr(module, "Meter", counted)
     worker._benches.clear()
     with S3Server() as server:
-        boto3.client("s3", endpoint_url=server.endpoint_url, region_name="us-east-1").create_bucket(Bucket="lake")
+        boto3.client("s3", endpoint_url=server.endpoint_url, region_name="us-east-1").create_bucket(
+            Bucket="lake"
+        )
         config = write_project(tmp_path, server.endpoint_url, "lake")
         before = Counter(server.requests())
         assert load(config).run(engine="inline").exit_code == 0

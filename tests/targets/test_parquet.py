@@ -25,10 +25,16 @@ def written(tables: list[pa.Table], schema: pa.Schema, stamp: str = "a1") -> tup
     return data, info
 
 
-@given(st.lists(st.lists(st.tuples(st.none() | st.integers(-5, 5), st.none() | st.text()), max_size=20), max_size=4))
+@given(
+    st.lists(
+        st.lists(st.tuples(st.none() | st.integers(-5, 5), st.none() | st.text()), max_size=20), max_size=4
+    )
+)
 def test_what_was_written_is_read_back(parts: list[list[tuple[int | None, str | None]]]) -> None:
     schema = pa.schema([("n", pa.int64()), ("s", pa.string())])
-    tables = [pa.table({"n": [r[0] for r in rows], "s": [r[1] for r in rows]}, schema=schema) for rows in parts]
+    tables = [
+        pa.table({"n": [r[0] for r in rows], "s": [r[1] for r in rows]}, schema=schema) for rows in parts
+    ]
     data, _ = written(tables, schema)
     expected = pa.concat_tables([schema.empty_table(), *tables])
     assert pq.read_table(pa.BufferReader(data), page_checksum_verification=True).equals(expected)
@@ -76,7 +82,9 @@ def test_dictionaries_stand_where_values_repeat() -> None:
     data, _ = written([table], table.schema)
     group = pq.ParquetFile(pa.BufferReader(data)).metadata.row_group(0)
     with_dictionary = [
-        group.column(i).path_in_schema for i in range(group.num_columns) if group.column(i).has_dictionary_page
+        group.column(i).path_in_schema
+        for i in range(group.num_columns)
+        if group.column(i).has_dictionary_page
     ]
     assert {"kind", "tags.list.element.k", "counts.key_value.key"} <= set(with_dictionary)
     assert "id" not in with_dictionary

@@ -49,6 +49,12 @@ def compose(
             reason=f"files of the target changed since the plan: {_named(changed)}",
             next="plan again, so that what changed is seen: raybackfill run CONFIG --new",
         )
+    if not new and on_empty == "error":
+        return Composition(
+            refused_by="some rows",
+            reason="no unit gave a single row",
+            next="look at source.where, the scope and the job, or say target.on_empty: keep | remove",
+        )
     empty = sorted({row["folder"] for row in replaced.values()} - {_folder(file.path) for file in new})
     if empty and on_empty == "error":
         return Composition(

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from raybackfill.control.running.ledger import Ledger
 
+ERRORS_SHOWN_MAX = 100
 EXIT_CODES = {"published": 0, "staged": 0, "running": 0, "publishing": 0, "stopped": 3, "failed": 1}
 
 
@@ -24,58 +25,63 @@ def run_status(
 ) -> dict[str, Any]:
     """`run` is run.json, `plan` the plan's summary, `units` its table; times are the journal's own
     (RFC 3339, UTC)."""
-    total = plan["units"]["count"]
-    staged, failed = len(ledger.decided), len(ledger.failed)
     elapsed = _seconds(first_at, last_at)
     published = ledger.state == "published"
     return {
         "format": "run/1",
-        "run_id": run["run_id"],
-        "run_uri": run["run_uri"],
-        "plan_id": run["plan_id"],
-        "backfill": run["backfill"],
+        **{name: run[name] for name in ("run_id", "run_uri", "plan_id", "backfill")},
         "state": ledger.state,
         "held_by": [{"kind": "stopped", "reason": ledger.reason, "since": last_at}] if ledger.reason else [],
-        "driver": {
-            "id": ledger.driver.get("writer"),
-            "host": ledger.driver.get("host"),
-            "epoch": ledger.epoch,
-            "seen_at": last_at or None,
-        },
+        "driver": _driver(ledger, last_at),
         "started_at": first_at or None,
         "ended_at": last_at if published else None,
         "elapsed_seconds": elapsed,
         "eta_seconds": _eta(ledger, plan, elapsed),
         "partitions": _partitions(plan["partitions"]["count"], units, ledger),
-        "units": {
-            "total": total,
-            "waiting": total - staged - failed,
-            "staged": 0 if published else staged,
-            "published": staged if published else 0,
-            "failed": failed,
-        },
+        "units": _units(plan["units"]["count"], ledger),
         "rows": ledger.rows.to_json(),
-        "bytes": {
-            "read": ledger.bytes_read,
-            "staged": ledger.bytes_staged,
-            "published": ledger.bytes_staged if published else 0,
-        },
-        "files": {"staged": ledger.files, "published": ledger.files if published else 0},
+        "bytes": {"read": ledger.bytes_read, **_moved(ledger.bytes_staged, published)},
+        "files": _moved(ledger.files, published),
         "requests": ledger.requests,
         "attempts": ledger.attempts,
-        "retries": max(ledger.attempts - staged - failed, 0),
+        "retries": max(ledger.attempts - len(ledger.decided) - len(ledger.failed), 0),
         "rate": {
             "rows_per_second": round(ledger.rows.read / elapsed, 1) if elapsed else None,
             "bytes_per_second": round(ledger.bytes_read / elapsed, 1) if elapsed else None,
         },
-        "errors": [
-            {"unit": unit, "kind": failure.kind, "message": failure.message, "attempts": failure.attempts}
-            for unit, failure in list(ledger.failed.items())[:100]
-        ],
+        "errors": _errors(ledger),
         "table": {"uri": plan["target"]["uri"], "version": ledger.version or None},
         "exit_code": EXIT_CODES[ledger.state],
         "next": _next(ledger.state, run["run_uri"]),
     }
+
+
+def _driver(ledger: Ledger, last_at: str) -> dict[str, Any]:
+    writer, host = ledger.driver.get("writer"), ledger.driver.get("host")
+    return {"id": writer, "host": host, "epoch": ledger.epoch, "seen_at": last_at or None}
+
+
+def _moved(count: int, published: bool) -> dict[str, int]:
+    return {"staged": count, "published": count if published else 0}
+
+
+def _units(total: int, ledger: Ledger) -> dict[str, int]:
+    done, failed = len(ledger.decided), len(ledger.failed)
+    published = ledger.state == "published"
+    return {
+        "total": total,
+        "waiting": total - done - failed,
+        "staged": 0 if published else done,
+        "published": done if published else 0,
+        "failed": failed,
+    }
+
+
+def _errors(ledger: Ledger) -> list[dict[str, Any]]:
+    return [
+        {"unit": unit, "kind": failure.kind, "message": failure.message, "attempts": failure.attempts}
+        for unit, failure in list(ledger.failed.items())[:ERRORS_SHOWN_MAX]
+    ]
 
 
 def _partitions(total: int, units: pa.Table, ledger: Ledger) -> dict[str, int]:
