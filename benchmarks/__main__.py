@@ -53,7 +53,7 @@ def compete(
     for turn in range(rounds):
         first = turn % len(contestants)
         for contestant in [*contestants[first:], *contestants[:first]]:
-            measurement, output = _one(contestant, source, cache, cores)
+            measurement, output = _one(contestant, source, cache, 1 if contestant.single_core else cores)
             wrong = complaint(output, expected)
             if wrong:
                 raise WrongOutputError(f"{source.workload.name}, {contestant.name}: {wrong}")

