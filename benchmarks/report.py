@@ -68,6 +68,7 @@ def _engine(standing: Standing, all_of_them: Sequence[Standing], rows: int) -> d
         "seconds": standing.seconds,
         "seconds_min": min(seconds),
         "seconds_max": max(seconds),
+        "seconds_by_round": seconds,
         "ratios": {name: standing.seconds / others[name] for name in RATIOS_TO if name in others},
         "rows_per_second_per_core": rows / standing.seconds / standing.cores,
         "rss_bytes_peak": max(each.rss_bytes_peak for each in standing.rounds),

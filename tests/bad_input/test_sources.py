@@ -37,7 +37,9 @@ def test_a_scope_without_objects_is_no_empty_source(project: Project, scope: str
 
 def test_a_scope_without_rows_counts_what_it_left_out(project: Project) -> None:
     run = project.run(CONFIG + "scope: {include: {shop: [nobody]}}\n")
-    assert run.exit_code == 0
+    assert run.exit_code == 4
+    assert run.gate is not None
+    assert run.gate.reason == "no unit gave a single row"
     rows = run.status()["rows"]
     assert (rows["read"], rows["filtered"], rows["out"]) == (12, 12, 0)
     assert project.table() == {}

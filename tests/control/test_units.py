@@ -55,8 +55,8 @@ def test_no_unit_is_above_what_is_wanted_but_for_a_part_that_cannot_be_split(
 ) -> None:
     for unit in units_of(items):
         parts = sum(1 if piece.row_groups is None else len(piece.row_groups) for piece in unit.pieces)
-        assert unit.decoded_bytes <= 64 * MB or len(unit.pieces) == 1
-        assert unit.decoded_bytes <= 64 * MB or parts == 1
+        assert unit.decoded_bytes <= 32 * MB or len(unit.pieces) == 1
+        assert unit.decoded_bytes <= 32 * MB or parts == 1
 
 
 @given(objects)
@@ -83,7 +83,7 @@ def test_a_partition_that_does_not_fit_is_refused_with_its_size() -> None:
 
 
 def test_small_objects_are_packed_and_neighbours_of_a_partition_stay_together() -> None:
-    items = [planned(f"p{part}-{n}", [16 * MB], part) for part in range(4) for n in range(3)]
+    items = [planned(f"p{part}-{n}", [8 * MB], part) for part in range(4) for n in range(3)]
     units = units_of(items)
     assert [[piece.key for piece in unit.pieces] for unit in units] == [
         [f"p{part}-{n}" for n in range(3)] for part in range(4)
@@ -91,14 +91,14 @@ def test_small_objects_are_packed_and_neighbours_of_a_partition_stay_together() 
 
 
 def test_a_large_object_is_split_by_row_groups_with_its_own_rows() -> None:
-    units = units_of([planned("big", [40 * MB, 20 * MB, 40 * MB])])
+    units = units_of([planned("big", [20 * MB, 10 * MB, 20 * MB])])
     assert [unit.pieces[0].row_groups for unit in units] == [(0, 1), (2,)]
-    assert [unit.pieces[0].rows for unit in units] == [60 * MB, 40 * MB]
+    assert [unit.pieces[0].rows for unit in units] == [30 * MB, 20 * MB]
 
 
 def test_units_grow_with_the_source_so_that_a_plan_does_not() -> None:
-    items = [planned(f"o{n}", [], whole=80 * MB) for n in range(20_000)]
-    units = list(plan_units(items, basis="b", stage="work", whole_partitions=False, bytes_max=200 * MB))
+    items = [planned(f"o{n}", [], whole=16 * MB) for n in range(20_000)]
+    units = list(plan_units(items, basis="b", stage="work", whole_partitions=False, bytes_max=100 * MB))
     assert 9_000 < len(units) <= 10_001
 
 

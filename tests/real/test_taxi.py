@@ -134,5 +134,5 @@ def test_one_day_again_takes_its_ride_from_the_file_of_another_month(built: Buil
     there = [path for path in built.contents if path.startswith("day=2019-04-12/")]
     assert status["rows"]["out"] == sum(built.contents[path].num_rows for path in there) > 0
     assert status["rows"]["filtered"] == RIDES - status["rows"]["out"]
-    assert status["requests"]["put"] == len(there)
+    assert status["files"]["staged"] == len(there)
     assert_same(built.contents, contents(built.target))

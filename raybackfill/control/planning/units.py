@@ -11,7 +11,7 @@ from raybackfill.model import Piece, Unit
 
 # Small enough that a retry is cheap and the last units of a run do not leave workers idle; large
 # enough that starting one (some milliseconds) is nothing beside its work.
-UNIT_BYTES_SMALL = 64_000_000
+UNIT_BYTES_SMALL = 32_000_000
 # A plan grows to about this many units before the units grow.
 UNITS_WANTED_MAX = 10_000
 # What a worker holds beside a unit's rows, and how often it holds these at its peak (measured:
