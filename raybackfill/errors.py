@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
+WORKER_LOST = "worker_lost"
+OUT_OF_MEMORY = "out_of_memory"
+
 
 class RaybackfillError(Exception):
     """What all five have in common: a sentence, where it happened, and the next step.
 
-    `where` names the file, object, key or unit; `next` is a command or an edit that helps.
+    `where` names the file, object, key or unit; `next` is a command or an edit that helps; `fault`
+    is WORKER_LOST or OUT_OF_MEMORY where a unit's process came to that end.
     All of them survive pickling, because workers raise them in other processes.
     """
 
     exit_code = 1
 
     def __init__(
-        self, message: str, *, where: str = "", next: str = "", exit_code: int | None = None
+        self,
+        message: str,
+        *,
+        where: str = "",
+        next: str = "",
+        exit_code: int | None = None,
+        fault: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
         self.where = where
         self.next = next
+        self.fault = fault
         if exit_code is not None:
             self.exit_code = exit_code
 
@@ -33,13 +44,13 @@ class RaybackfillError(Exception):
         return f"{head}; {self.next}" if self.next else head
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.message, self.where, self.next, self.exit_code)
+        return _rebuild, (type(self), self.message, self.where, self.next, self.exit_code, self.fault)
 
 
 def _rebuild(
-    kind: type[RaybackfillError], message: str, where: str, next: str, exit_code: int
+    kind: type[RaybackfillError], message: str, where: str, next: str, exit_code: int, fault: str
 ) -> RaybackfillError:
-    return kind(message, where=where, next=next, exit_code=exit_code)
+    return kind(message, where=where, next=next, exit_code=exit_code, fault=fault)
 
 
 class SpecError(RaybackfillError):

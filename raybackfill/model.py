@@ -12,7 +12,9 @@ class Piece:
     """A part of one object as the plan pinned it: all of it, or some of its row groups.
 
     `rows` is -1 where the plan could not know it; `decoded_bytes` is an estimate of its size as
-    Arrow data in memory, `read_bytes` of how much of the object is read for it.
+    Arrow data in memory, `read_bytes` of how much of the object is read for it; `partition` is the
+    number of the source partition that it belongs to, `row_group_count` how many row groups the
+    whole object has (0 where it cannot be split).
     """
 
     key: str
@@ -22,6 +24,8 @@ class Piece:
     rows: int
     decoded_bytes: int
     read_bytes: int = 0
+    partition: int = 0
+    row_group_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

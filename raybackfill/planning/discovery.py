@@ -225,14 +225,12 @@ def plan_objects(
     for index, (key, size, tag) in enumerate(zip(*columns, strict=True)):
         one = seen.get(index)
         if one is None:
-            piece = Piece(key, size, tag, None, -1, int(size * ratio), size)
-            yield PlannedObject(piece, (), partitions[index])
+            piece = Piece(key, size, tag, None, -1, int(size * ratio), size, partitions[index])
+            yield PlannedObject(piece, ())
             continue
-        whole = PlannedObject(
-            Piece(key, size, tag, None, one.rows, one.decoded_bytes, size),
-            tuple(RowGroup(number, *group) for number, group in enumerate(one.row_groups)),
-            partitions[index],
-        )
+        groups = tuple(RowGroup(number, *group) for number, group in enumerate(one.row_groups))
+        piece = Piece(key, size, tag, None, one.rows, one.decoded_bytes, size, partitions[index], len(groups))
+        whole = PlannedObject(piece, groups)
         wanted = [number for number, bounds in enumerate(one.bounds) if may_contain(*bounds)]
         if len(wanted) == len(one.bounds):
             yield whole

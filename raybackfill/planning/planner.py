@@ -119,7 +119,7 @@ def make_plan(spec: BackfillSpec, parts: Parts, code: Code, as_of: str) -> Plan:
     recipe = replace(recipe, output_schema=_output(recipe, parts, code, source, target, partitioning))
     scope.mask(recipe.output_schema.empty_table())
     units = _units(recipe, parts, source.planned, target, partitioning)
-    table = units_table(units, {item.piece.key: item.partition for item in source.planned})
+    table = units_table(units)
     identity = plan_id(recipe, table, target.files, target.base_version)
     uri = PlanPaths(spec.state, spec.name, identity).root
     findings = _findings(spec, template, source, target, partitioning, scope, units)

@@ -16,8 +16,8 @@ MB = 1_000_000
 def planned(key: str, groups: list[int], partition: int = 0, whole: int | None = None) -> PlannedObject:
     """An object with row groups of so many bytes; `whole` for one that cannot be split."""
     size = sum(groups) if whole is None else whole
-    piece = Piece(key, size, "tag", None, size, size)
-    return PlannedObject(piece, tuple(RowGroup(n, size, size) for n, size in enumerate(groups)), partition)
+    piece = Piece(key, size, "tag", None, size, size, partition=partition, row_group_count=len(groups))
+    return PlannedObject(piece, tuple(RowGroup(n, size, size) for n, size in enumerate(groups)))
 
 
 def units_of(

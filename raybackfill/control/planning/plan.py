@@ -25,6 +25,8 @@ PIECE = pa.struct(
         pa.field("rows", pa.int64()),
         pa.field("decoded_bytes", pa.int64()),
         pa.field("read_bytes", pa.int64()),
+        pa.field("partition", pa.int64()),
+        pa.field("row_group_count", pa.int32()),
     ]
 )
 UNITS = pa.schema(
@@ -98,19 +100,17 @@ class Plan:
         return dict(self.summary)
 
 
-def units_table(units: Sequence[Unit], partitions: Mapping[str, int]) -> pa.Table:
-    """The units as Arrow data (UNITS). `partitions`: the source partition of each of its objects, by key."""
+def units_table(units: Sequence[Unit]) -> pa.Table:
+    """The units as Arrow data (UNITS)."""
     # A few units at a time: as Python dicts, a million pieces would be a gigabyte.
     parts = [units[start : start + UNITS_AT_ONCE] for start in range(0, len(units), UNITS_AT_ONCE)]
-    batches = [
-        pa.RecordBatch.from_pylist([_unit_row(unit, partitions) for unit in part], UNITS) for part in parts
-    ]
+    batches = [pa.RecordBatch.from_pylist([_unit_row(unit) for unit in part], UNITS) for part in parts]
     return pa.Table.from_batches(batches, UNITS)
 
 
-def _unit_row(unit: Unit, partitions: Mapping[str, int]) -> dict[str, Any]:
+def _unit_row(unit: Unit) -> dict[str, Any]:
     # Rows that a carry unit keeps are the target's: they belong to no partition of the source.
-    touched = {partitions[piece.key] for piece in unit.pieces} if unit.stage == "work" else set()
+    touched = {piece.partition for piece in unit.pieces} if unit.stage == "work" else set()
     return {
         "unit": unit.id,
         "index": unit.index,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
 
 from raybackfill.errors import SpecError
 from raybackfill.model import Piece, Unit
@@ -31,18 +33,21 @@ class RowGroup:
 
 @dataclass(frozen=True, slots=True)
 class PlannedObject:
-    """One source object as planned: its piece, the row groups of it that are wanted (none where it
-    cannot be split), and the number of the source partition it belongs to."""
+    """One source object as planned: its piece, and the row groups of it that are wanted (none where
+    it cannot be split)."""
 
     piece: Piece
     row_groups: tuple[RowGroup, ...]
-    partition: int
+
+    @property
+    def partition(self) -> int:
+        return self.piece.partition
 
     def only(self, numbers: Iterable[int]) -> PlannedObject:
         """The same object without its other row groups."""
         wanted = set(numbers)
         groups = tuple(group for group in self.row_groups if group.number in wanted)
-        return PlannedObject(part_of(self.piece, groups), groups, self.partition)
+        return PlannedObject(part_of(self.piece, groups), groups)
 
 
 def part_of(piece: Piece, groups: Sequence[RowGroup]) -> Piece:
@@ -96,12 +101,12 @@ def unit_id(basis: str, stage: str, pieces: Iterable[Piece]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _split(objects: Iterable[PlannedObject], wanted: int) -> Iterator[tuple[int, Piece]]:
+def _split(objects: Iterable[PlannedObject], wanted: int) -> Iterator[Piece]:
     for item in objects:
         if item.piece.decoded_bytes <= wanted or len(item.row_groups) < 2:
-            yield item.partition, item.piece
+            yield item.piece
         else:
-            yield from ((item.partition, piece) for piece in _by_row_groups(item, wanted))
+            yield from _by_row_groups(item, wanted)
 
 
 def _by_row_groups(item: PlannedObject, wanted: int) -> Iterator[Piece]:
@@ -116,12 +121,12 @@ def _by_row_groups(item: PlannedObject, wanted: int) -> Iterator[Piece]:
     yield part_of(item.piece, chosen)
 
 
-def _packed(pieces: Iterable[tuple[int, Piece]], wanted: int) -> Iterator[list[Piece]]:
+def _packed(pieces: Iterable[Piece], wanted: int) -> Iterator[list[Piece]]:
     """Fill units in order. A partition that fits is not begun at the end of a unit that it would
     overfill: its rows stay together, and so do its files."""
     waiting: list[Piece] = []
     size = 0
-    for _, partition in _runs(pieces):
+    for partition in by_partition(pieces):
         partition_bytes = sum(piece.decoded_bytes for piece in partition)
         if waiting and size + partition_bytes > wanted:
             yield waiting
@@ -141,7 +146,7 @@ def _packed_partitions(
 ) -> Iterator[list[Piece]]:
     waiting: list[Piece] = []
     size = 0
-    for _, pieces in _runs((item.partition, item.piece) for item in objects):
+    for pieces in by_partition(item.piece for item in objects):
         partition_bytes = sum(piece.decoded_bytes for piece in pieces)
         if partition_bytes > bytes_max:
             raise SpecError(
@@ -159,14 +164,6 @@ def _packed_partitions(
         yield waiting
 
 
-def _runs(pieces: Iterable[tuple[int, Piece]]) -> Iterator[tuple[int, list[Piece]]]:
+def by_partition(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
     """Neighbours of the same source partition, together."""
-    current, group = None, list[Piece]()
-    for partition, piece in pieces:
-        if group and partition != current:
-            yield current or 0, group
-            group = []
-        current = partition
-        group.append(piece)
-    if group:
-        yield current or 0, group
+    return (list(group) for _, group in groupby(pieces, key=attrgetter("partition")))

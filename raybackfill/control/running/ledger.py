@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from raybackfill.errors import IntegrityError
-from raybackfill.model import Receipt, Rows
+from raybackfill.errors import OUT_OF_MEMORY, WORKER_LOST, IntegrityError
+from raybackfill.model import Rows
 
 TRANSITIONS: dict[tuple[str, str], str] = {
     ("running", "stopped"): "units failed, or the operator interrupted: what is staged is kept",
@@ -28,43 +28,49 @@ FINAL = {"published"}
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """The first receipt of a unit in journal order: the attempt that counts."""
-
-    attempt: str
-    rows: Rows
-    bytes_read: int
-    bytes_staged: int
-    files: int
-
-
-@dataclass(frozen=True, slots=True)
 class Failure:
-    """The last error of a unit that has no receipt."""
+    """What became of a unit that has no decision: its last error, how many attempts failed, and how
+    many of the last ones lost their worker without a break. `set_aside`: nobody tries it any more."""
 
     kind: str
     message: str
+    fault: str
     attempts: int
+    lost_in_a_row: int
+    set_aside: bool = False
+
+    @property
+    def asks_for_less(self) -> bool:
+        """Whether the unit seems too large for a worker."""
+        return self.fault == OUT_OF_MEMORY or self.lost_in_a_row > 1
 
 
 @dataclass
 class Ledger:
-    """Entries are applied in journal order; later decisions on a decided unit change nothing, which
-    is what makes retries, doubled receipts and zombies harmless."""
+    """Entries are applied in journal order. A unit has one decision, its first: a receipt or a split.
+    Later ones change nothing, which is what makes retries, backups, doubled receipts and zombies
+    harmless.
+
+    `decided` maps a unit to the attempt that counts, `splits` one to its parts as the journal holds
+    them. There may be a million units: what else a receipt says is added up, and lies in full with
+    the staged files.
+    """
 
     state: str = "running"
     reason: str = ""
     version: int = 0
     epoch: int = 0
+    drivers: int = 0
     attempts: int = 0
     rows: Rows = field(default_factory=Rows)
     bytes_read: int = 0
     bytes_staged: int = 0
     files: int = 0
     requests: dict[str, int] = field(default_factory=dict)
-    decided: dict[str, Decision] = field(default_factory=dict)
-    failed: dict[str, Failure] = field(default_factory=dict)
     driver: dict[str, Any] = field(default_factory=dict)
+    decided: dict[str, str] = field(default_factory=dict)
+    splits: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    failed: dict[str, Failure] = field(default_factory=dict)
 
     def apply(self, entry: Mapping[str, Any]) -> None:
         kind = entry["kind"]
@@ -72,9 +78,17 @@ class Ledger:
             self._receipt(entry)
         elif kind == "failed":
             self._failed(entry)
+        elif kind == "split":
+            self._split(entry)
+        elif kind == "set_aside":
+            self._set_aside(entry["unit"])
+        elif kind == "retry_failed":
+            self._retry_failed()
         elif kind == "epoch":
-            self.epoch += 1
-            self.driver = {name: entry[name] for name in ("writer", "host", "at")}
+            self.epoch = entry["epoch"]
+            # A driver's writers begin again and again; that is the same driver still.
+            self.drivers += entry["driver"] != self.driver.get("driver")
+            self.driver = {name: entry[name] for name in ("driver", "writer", "host", "at")}
         elif kind == "state":
             self._move(entry["state"], entry.get("reason", ""))
             self._count(entry)
@@ -85,70 +99,83 @@ class Ledger:
                 next="it was written by a later version of raybackfill: use that one",
             )
 
+    def has_decided(self, unit: str) -> bool:
+        return unit in self.decided or unit in self.splits
+
+    def leaves(self, unit: str) -> Iterator[str]:
+        """The units that a unit stands for, in order: itself, or the parts that it was split into."""
+        if unit not in self.splits:
+            yield unit
+            return
+        for part in self.splits[unit]:
+            yield from self.leaves(part["unit"])
+
+    def is_set_aside(self, unit: str) -> bool:
+        return unit in self.failed and self.failed[unit].set_aside
+
+    @property
+    def set_aside(self) -> dict[str, Failure]:
+        return {unit: failure for unit, failure in self.failed.items() if failure.set_aside}
+
+    def to_document(self) -> dict[str, Any]:
+        """All but `decided`, which is Arrow data elsewhere, as JSON values."""
+        content = {name: value for name, value in vars(self).items() if name not in ("decided", "failed")}
+        failed = {unit: asdict(failure) for unit, failure in self.failed.items()}
+        return {**content, "rows": self.rows.to_json(), "failed": failed}
+
+    @classmethod
+    def from_document(cls, value: Mapping[str, Any], decided: dict[str, str]) -> Ledger:
+        failed = {unit: Failure(**failure) for unit, failure in value["failed"].items()}
+        return cls(**{**value, "rows": Rows.from_json(value["rows"]), "failed": failed, "decided": decided})
+
     def _receipt(self, entry: Mapping[str, Any]) -> None:
         self.attempts += 1
         unit = entry["unit"]
-        if unit in self.decided:
+        if self.has_decided(unit):
             return
-        decision = Decision(
-            attempt=entry["attempt"],
-            rows=Rows.from_json(entry["rows"]),
-            bytes_read=entry["bytes_read"],
-            bytes_staged=entry["bytes_staged"],
-            files=entry["files"],
-        )
-        self.decided[unit] = decision
+        self.decided[unit] = entry["attempt"]
         self.failed.pop(unit, None)
-        self.rows += decision.rows
-        self.bytes_read += decision.bytes_read
-        self.bytes_staged += decision.bytes_staged
-        self.files += decision.files
+        self.rows += Rows.from_json(entry["rows"])
+        self.bytes_read += entry["bytes_read"]
+        self.bytes_staged += entry["bytes_staged"]
+        self.files += entry["files"]
         self._count(entry)
+
+    def _split(self, entry: Mapping[str, Any]) -> None:
+        unit = entry["unit"]
+        if not self.has_decided(unit):
+            self.splits[unit] = [dict(part) for part in entry["parts"]]
+            self.failed.pop(unit, None)
+
+    def _failed(self, entry: Mapping[str, Any]) -> None:
+        self.attempts += 1
+        unit = entry["unit"]
+        if self.has_decided(unit):
+            return
+        before = self.failed.get(unit)
+        fault = entry.get("fault", "")
+        lost_before = before.lost_in_a_row if before else 0
+        self.failed[unit] = Failure(
+            entry["error"],
+            entry["message"],
+            fault,
+            attempts=1 + (before.attempts if before else 0),
+            lost_in_a_row=lost_before + 1 if fault == WORKER_LOST else 0,
+            set_aside=before.set_aside if before else False,
+        )
+
+    def _set_aside(self, unit: str) -> None:
+        if unit in self.failed:
+            self.failed[unit] = replace(self.failed[unit], set_aside=True)
+
+    def _retry_failed(self) -> None:
+        self.failed = {unit: failure for unit, failure in self.failed.items() if not failure.set_aside}
 
     def _count(self, entry: Mapping[str, Any]) -> None:
         for verb, count in entry.get("requests", {}).items():
             self.requests[verb] = self.requests.get(verb, 0) + count
 
-    def _failed(self, entry: Mapping[str, Any]) -> None:
-        self.attempts += 1
-        unit = entry["unit"]
-        if unit not in self.decided:
-            before = self.failed[unit].attempts if unit in self.failed else 0
-            self.failed[unit] = Failure(entry["error"], entry["message"], before + 1)
-
     def _move(self, state: str, reason: str) -> None:
         if (self.state, state) not in TRANSITIONS:
             raise IntegrityError(f"the journal moves the run from {self.state} to {state}, which cannot be")
         self.state, self.reason = state, reason
-
-
-def receipt_entry(receipt: Receipt) -> dict[str, Any]:
-    """A receipt as the journal holds it: small, because there may be a million. The files stand in
-    the full receipt, beside what the attempt staged."""
-    return {
-        "kind": "receipt",
-        "unit": receipt.unit,
-        "attempt": receipt.attempt,
-        "rows": {name: count for name, count in receipt.rows.to_json().items() if count},
-        "bytes_read": receipt.bytes_read,
-        "bytes_staged": receipt.bytes_staged,
-        "files": len(receipt.files),
-        "requests": {verb: count for verb, count in receipt.requests.items() if count},
-    }
-
-
-def failure_entry(unit: str, attempt: str, kind: str, message: str) -> dict[str, Any]:
-    return {"kind": "failed", "unit": unit, "attempt": attempt, "error": kind, "message": message}
-
-
-def state_entry(
-    state: str,
-    *,
-    reason: str = "",
-    version: int | None = None,
-    requests: Mapping[str, int] | None = None,
-) -> dict[str, Any]:
-    """`requests`: what the driver itself sent since it last said so; those of units are in receipts."""
-    sent = {verb: count for verb, count in (requests or {}).items() if count}
-    entry: dict[str, Any] = {"kind": "state", "state": state, "reason": reason, "requests": sent}
-    return entry if version is None else {**entry, "version": version}
