@@ -24,6 +24,7 @@ NAME = Scalar(scalars.backfill_name, _WORD | {"pattern": f"^{scalars.NAME}$"})
 COLUMN = Scalar(scalars.column_name, _WORD)
 FLAG = Scalar(scalars.flag, {"enum": [True, False, "true", "false"]})
 COUNT = Scalar(scalars.count, {"type": ["integer", "string"], "minimum": 1, "pattern": f"^{scalars.COUNT}$"})
+SHARE = Scalar(scalars.share, {"type": "string", "pattern": f"^{scalars.SHARE}$"})
 SIZE = Scalar(scalars.size_bytes, {"type": "string", "pattern": f"^{scalars.SIZE}$"})
 DURATION = Scalar(
     scalars.duration_seconds,
@@ -156,6 +157,13 @@ LIMITS = Section(
     )
 )
 
+RETRIES = Section(
+    (
+        Field("attempts", COUNT, "Attempts at one unit in all.", "4"),
+        Field("breaker", SHARE, "The run stops when more of its units fail for good, and at least 3.", "5%"),
+    )
+)
+
 CONFIG = Section(
     (
         Field("name", NAME, "Names the backfill, and the folder of its state.", required=True),
@@ -172,7 +180,7 @@ CONFIG = Section(
         Field("limits", LIMITS, "What the work may use.", {}),
         Field("signals", None, "Measures of production's health that the work obeys."),
         Field("schedule", None, "Hours in which the work may run."),
-        Field("retries", None, "Attempts at a unit, and when too many units failed."),
+        Field("retries", RETRIES, "Attempts at a unit, and when too many units failed.", {}),
         Field("verify", None, "How much is read back before it is published."),
         Field("canary", None, "A small part that is tried first."),
         Field("expect", None, "What must hold of the result."),

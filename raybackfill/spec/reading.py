@@ -19,6 +19,7 @@ from raybackfill.spec.values import (
     CsvSpec,
     LimitsSpec,
     Moment,
+    RetriesSpec,
     ScopeSpec,
     SourceSpec,
     StorageSpec,
@@ -100,6 +101,7 @@ def _backfill(config: Reading, root: str, read_file: ReadFile) -> BackfillSpec:
         transform=_transform(config["transform"], root, read_file),
         order=config["order"],
         limits=LimitsSpec(**config["limits"].values),
+        retries=RetriesSpec(**config["retries"].values),
     )
     _refuse_one_in_another(spec, config)
     return spec

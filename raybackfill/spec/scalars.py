@@ -15,6 +15,7 @@ NAME = r"[a-z0-9_-]{1,63}"
 SIZE = r"[0-9]{1,15}(\.[0-9]{1,9})?\s?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)"
 DURATION = r"0|[0-9]{1,9}[smhd]"
 COUNT = r"[1-9][0-9]{0,8}"
+SHARE = r"(100|[0-9]{1,2}(\.[0-9]{1,6})?)%"
 FUNCTION = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
 ENDPOINT = r"https?://[^\s/?#]+/?"
 
@@ -100,6 +101,13 @@ def duration_seconds(value: str) -> int:
     if not re.fullmatch(DURATION, value):
         raise SpecError(f"{shown(value)} is not a duration", next="write it like 45s, 10m, 2h or 31d")
     return int(value[:-1]) * _SECONDS[value[-1]] if value != "0" else 0
+
+
+def share(value: str) -> float:
+    """`5%` is 0.05."""
+    if not re.fullmatch(SHARE, value):
+        raise SpecError(f"{shown(value)} is not a share", next="write it like 5% (from 0% to 100%)")
+    return float(Decimal(value[:-1]) / 100)
 
 
 def timezone(value: str) -> str:

@@ -124,6 +124,14 @@ class LimitsSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RetriesSpec:
+    """`attempts` at a unit in all; `breaker` is the share of units that may fail for good."""
+
+    attempts: int = 4
+    breaker: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
 class BackfillSpec:
     name: str
     source: SourceSpec
@@ -134,6 +142,7 @@ class BackfillSpec:
     transform: TransformSpec = TransformSpec()
     order: str = "oldest_first"
     limits: LimitsSpec = LimitsSpec()
+    retries: RetriesSpec = RetriesSpec()
 
     @property
     def in_place(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from raybackfill.spec import PartitionField
 
 NOT_IN_THIS_VERSION = [
-    *("keys", "shrink", "signals", "schedule", "retries", "verify", "canary", "expect", "quarantine"),
+    *("keys", "shrink", "signals", "schedule", "verify", "canary", "expect", "quarantine"),
     *("budget", "approval", "sensitive", "retention", "owner", "target.allow_duplicates", "limits.ramp"),
     *("limits.records_per_second", "limits.bytes_per_second", "limits.requests_per_second"),
     *("limits.requests_per_second_per_prefix", "limits.shared"),
@@ -126,6 +126,9 @@ REFUSED = [
     ("limits.worker_memory", "-1GB", "-1GB is not a size"),
     ("limits.concurrency", "0", "0 is not a count"),
     ("limits.concurrency", "2.5", "2.5 is not a count"),
+    ("retries.attempts", "0", "0 is not a count"),
+    ("retries.breaker", "0.05", "0.05 is not a share"),
+    ("retries.breaker", "101%", "101% is not a share"),
     ("order", "random", "random is not known; it may be oldest_first or newest_first"),
     ("publish", "now", "now is not known; it may be end"),
     ("limits", "", "has no value; write a mapping"),

@@ -72,6 +72,7 @@ state: s3://lake/states
 publish: end
 order: newest_first
 limits: {worker_memory: 2GB, concurrency: 8}
+retries: {attempts: 6, breaker: 2.5%}
 """,
     Loader=yaml.BaseLoader,
 )

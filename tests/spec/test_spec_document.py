@@ -20,6 +20,7 @@ from raybackfill.spec import (
     LimitsSpec,
     Moment,
     PartitionField,
+    RetriesSpec,
     ScopeSpec,
     SourceSpec,
     StorageSpec,
@@ -91,6 +92,7 @@ specs = st.builds(
     transforms,
     texts,
     st.builds(LimitsSpec, counts, st.none() | counts),
+    st.builds(RetriesSpec, counts, st.floats(0, 1)),
 )
 
 

@@ -20,6 +20,7 @@ from raybackfill.spec import (
     LimitsSpec,
     Moment,
     PartitionField,
+    RetriesSpec,
     ScopeSpec,
     SourceSpec,
     StorageSpec,
@@ -89,6 +90,7 @@ def test_every_key_reaches_its_value(read: Read) -> None:
         state="s3://lake/states",
         order="newest_first",
         limits=LimitsSpec(2_000_000_000, 8),
+        retries=RetriesSpec(6, 0.025),
     )
 
 

@@ -143,6 +143,7 @@ BY_SHAPE = [
     ("target.sort_by", "[a, a]"),
     ("target.file_size", "256"),
     ("limits.concurrency", "0"),
+    ("retries.breaker", "1.5"),
     ("order", "random"),
     ("publish", "now"),
 ]
