@@ -118,7 +118,10 @@ class Backfill:
         """
         stores = self._stores()
         listener = listener or Silent()
-        unfinished = None if new else self._unfinished(stores)
+        newest = newest_run(stores.state, self.spec)
+        if newest is not None and new:
+            newest.refuse_live()
+        unfinished = None if new else self._unfinished(newest)
         if unfinished is not None and (plan is None or plan.id == unfinished.plan.id):
             listener.say(f"going on with {unfinished.paths.run_id}")
             opened = unfinished
@@ -149,9 +152,8 @@ class Backfill:
             )
         return Run(opened)
 
-    def _unfinished(self, stores: Stores) -> OpenedRun | None:
+    def _unfinished(self, opened: OpenedRun | None) -> OpenedRun | None:
         """Its newest run, if that is not at its end. Refused (exit 4) where it asks for something else."""
-        opened = newest_run(stores.state, self.spec)
         if opened is None or opened.is_finished:
             return None
         difference = difference_of_requests(opened.plan.recipe, self.spec, self._code().fingerprint)
@@ -216,8 +218,14 @@ class Run:
         workers: int | None = None,
         listener: Listener | None = None,
         stop_asked: Callable[[], bool] = lambda: False,
+        take_over: bool = False,
+        retry_failed: bool = False,
     ) -> Run:
-        """Go on where it stopped, with the plan and the code that it began with."""
+        """Go on where it stopped, with the plan and the code that it began with.
+
+        FencedError while a driver works on it, unless `take_over`: that one is fenced then, and loses
+        what it has under way. `retry_failed` tries units again that were set aside.
+        """
         if self._opened.is_finished:
             return self
         gate = self._opened.carry_out(
@@ -227,6 +235,8 @@ class Run:
             publish=True,
             listener=listener or Silent(),
             stop_asked=stop_asked,
+            take_over=take_over,
+            retry_failed=retry_failed,
         )
         return Run(self._opened, gate)
 

@@ -115,6 +115,23 @@ class RunPaths:
         return f"{self.journal}{sequence:010d}.json"
 
     @property
+    def snapshots(self) -> str:
+        return join(self.root, "snapshots") + "/"
+
+    def snapshot(self, sequence: int) -> str:
+        """The ledger after the journal's entries up to this one."""
+        return f"{self.snapshots}{sequence:010d}.parquet"
+
+    @property
+    def driver(self) -> str:
+        """Who drives the run, written again and again while he lives."""
+        return join(self.root, "driver.json")
+
+    @property
+    def probe(self) -> str:
+        return join(self.root, "probe")
+
+    @property
     def staged(self) -> str:
         return join(self.root, "staged") + "/"
 
@@ -154,6 +171,10 @@ class TablePaths:
     @property
     def versions(self) -> str:
         return join(self.root, "versions") + "/"
+
+    @property
+    def probe(self) -> str:
+        return join(self.root, "probe")
 
     def version(self, number: int) -> str:
         return f"{self.versions}{number:010d}.json"

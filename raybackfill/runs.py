@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import socket
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,24 +11,32 @@ from datetime import UTC, datetime
 from typing import Any
 
 from raybackfill.checkpoint import Checkpoint
+from raybackfill.checkpoint.recorder import LocalSender, Recorder
+from raybackfill.clock import system_clock
 from raybackfill.control.planning.plan import Plan, recipe_document
-from raybackfill.control.running.ledger import FINAL
+from raybackfill.control.running.ledger import FINAL, Ledger
+from raybackfill.control.running.liveness import GONE_SECONDS, is_live
+from raybackfill.control.running.retry import RetryPolicy
 from raybackfill.control.running.status import run_status
-from raybackfill.driver import Clock, Gate, Job, carry_out
+from raybackfill.driver import Gate, Job, carry_out
 from raybackfill.engines import Engine
-from raybackfill.errors import RaybackfillError, SpecError, TransientError
+from raybackfill.errors import FencedError, IntegrityError, RaybackfillError, SpecError, TransientError
 from raybackfill.flow.publish import Publication
-from raybackfill.observe import Listener
-from raybackfill.paths import PlanPaths, RunPaths, key_of, runs
+from raybackfill.observe import Listener, Several
+from raybackfill.observe.presence import Presence, last_sign
+from raybackfill.paths import PlanPaths, RunPaths, TablePaths, key_of, runs
 from raybackfill.planning.store import load_plan
-from raybackfill.spec import BackfillSpec
+from raybackfill.spec import BackfillSpec, spec_document
 from raybackfill.storage import ObjectStore
 from raybackfill.storage.listing import list_folders
 from raybackfill.storage.meter import KINDS, Meter
+from raybackfill.storage.probe import probe
 from raybackfill.table import Table
 from raybackfill.version import VERSION
 from raybackfill.wiring import Stores, make_engine
-from raybackfill.worker import UnitWork
+from raybackfill.worker import UnitWork, WriterOpening, new_writer
+
+FORMAT = "run/1"
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,15 @@ class OpenedRun:
 
     @property
     def is_finished(self) -> bool:
-        return Checkpoint(self.stores.state, self.paths).ledger.state in FINAL
+        return self.checkpoint().ledger.state in FINAL
+
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint(self.stores.state, self.paths)
 
     def status(self) -> dict[str, Any]:
-        checkpoint = Checkpoint(self.stores.state, self.paths)
+        checkpoint = self.checkpoint()
         first = self.document["created_at"]
+        sign = last_sign(self.stores.state, self.paths, datetime.now(UTC))
         return run_status(
             self.document,
             self.plan.summary,
@@ -59,7 +70,36 @@ class OpenedRun:
             checkpoint.ledger,
             first,
             checkpoint.last_at or first,
+            sign.running if is_live(checkpoint.ledger.state, sign) and sign is not None else 0,
         )
+
+    def refuse_live(self, now: datetime | None = None) -> None:
+        """FencedError where a driver seems to work on it. `now` by the store's clock, where it is known."""
+        sign = last_sign(self.stores.state, self.paths, now)
+        if sign is None or not is_live(self.checkpoint().ledger.state, sign):
+            return
+        if now is None:
+            # Asked for only now, because it takes writing.
+            self.refuse_live(self.look_at_stores()[0] or datetime.now(UTC))
+        else:
+            raise FencedError(
+                f"a driver works on it: process {sign.pid} on {sign.host}, "
+                f"last seen {sign.age_seconds:.0f} s ago",
+                where=self.paths.run_id,
+                next=f"wait for it, or if it is gone wait {GONE_SECONDS:.0f} s, "
+                f"or take over now: raybackfill resume {self.uri} --take-over",
+            )
+
+    def look_at_stores(self) -> tuple[datetime | None, list[str]]:
+        """Try what safety needs of the stores that are written. The time by the state's store, and in
+        words what a store lacks without harm. SpecError where one lacks what safety needs."""
+        target = self.plan.recipe.spec.target
+        token = secrets.token_hex(6)
+        stores, alone = self.stores, target.storage.single_writer
+        state = probe(stores.state, self.paths.probe, token, single_writer=alone)
+        table_paths = TablePaths(key_of(target.uri))
+        table = probe(stores.target, table_paths.probe, token, single_writer=alone)
+        return state.now, list(dict.fromkeys([*state.missing, *table.missing]))
 
     def carry_out(
         self,
@@ -70,32 +110,61 @@ class OpenedRun:
         publish: bool,
         listener: Listener,
         stop_asked: Callable[[], bool],
+        take_over: bool = False,
+        retry_failed: bool = False,
     ) -> Gate | None:
-        """Drive it from where it is to its end. A gate that refuses the publish is given back."""
+        """Drive it from where it is to its end. A gate that refuses the publish is given back; a driver
+        that lives is not disturbed (FencedError) unless `take_over`."""
         clock = system_clock()
-        checkpoint = Checkpoint(self.stores.state, self.paths)
-        checkpoint.begin(clock.new_id(), socket.gethostname(), clock.now())
-        listener.began(self.document, self.plan, checkpoint.ledger)
-
-        def open_engine() -> Engine:
-            spec = self.plan.recipe.spec
-            plan_paths = PlanPaths(key_of(spec.state), spec.name, self.plan.id)
-            work = UnitWork(recipe_document(self.plan.recipe), plan_paths, self.paths)
-            return make_engine(engine, work, address=address, workers=workers)
-
-        job = Job(
-            self.plan.units,
-            self.table(),
-            self._publication,
-            checkpoint,
-            self.stores.state,
-            _since_last(self.stores.meter),
-        )
-        try:
-            ended = carry_out(job, open_engine, clock, listener, publish=publish, stop_asked=stop_asked)
-        except RaybackfillError as error:
-            raise self._with_next(error) from error.__cause__
+        now, missing = self.look_at_stores()
+        if not take_over:
+            self.refuse_live(now)
+        for lack in missing:
+            listener.say(f"the store has no {lack}")
+        driver = clock.new_id()
+        checkpoint = self.checkpoint()
+        local = LocalSender(new_writer(checkpoint.journal, driver))
+        presence = Presence(self.stores.state, self.paths, driver)
+        listener = Several([listener, presence])
+        with presence:
+            local.begin(clock.now())
+            listener.began(self.document, self.plan, checkpoint.ledger)
+            job = self._job(Recorder(checkpoint, driver, local, clock), local, driver)
+            try:
+                ended = carry_out(
+                    job,
+                    lambda: self._engine(engine, address, workers),
+                    clock,
+                    listener,
+                    publish=publish,
+                    retry_failed=retry_failed,
+                    stop_asked=stop_asked,
+                )
+            except RaybackfillError as error:
+                raise self._with_next(error) from error.__cause__
         return ended if isinstance(ended, Gate) else None
+
+    def _job(self, recorder: Recorder, local: LocalSender, driver: str) -> Job:
+        spec = self.plan.recipe.spec
+        return Job(
+            units=self.plan.units,
+            units_total=self.plan.units_table.num_rows,
+            whole_partitions=spec.transform.per == "partition",
+            retries=RetryPolicy(spec.retries.attempts, spec.retries.breaker),
+            table=self.table(),
+            publication=self._publication,
+            recorder=recorder,
+            local=local,
+            open_writer=WriterOpening(spec_document(spec), self.paths, driver),
+            state_store=self.stores.state,
+            requests=_since_last(self.stores.meter),
+        )
+
+    def _engine(self, name: str, address: str | None, workers: int | None) -> Engine:
+        spec = self.plan.recipe.spec
+        plan_paths = PlanPaths(key_of(spec.state), spec.name, self.plan.id)
+        work = UnitWork(recipe_document(self.plan.recipe), plan_paths, self.paths)
+        return make_engine(name, work, address=address, workers=workers)
 
     def _with_next(self, error: RaybackfillError) -> RaybackfillError:
         """Whoever raised it did not know which run it was."""
@@ -107,15 +176,15 @@ class OpenedRun:
     def table(self) -> Table:
         return Table(self.stores.target, self.stores.state, self.plan.recipe.spec.target.uri)
 
-    def _publication(self, checkpoint: Checkpoint) -> Publication:
-        decided = checkpoint.ledger.decided
+    def _publication(self, ledger: Ledger) -> Publication:
+        units = self.plan.units_table["unit"].to_pylist()
         return Publication(
             paths=self.paths,
             plan_id=self.plan.id,
             base_version=self.plan.base_version,
             on_empty=self.plan.recipe.spec.target.on_empty,
             pinned=self.plan.target_files,
-            units={unit: decided[unit].attempt for unit in self.plan.units_table["unit"].to_pylist()},
+            units={leaf: ledger.decided[leaf] for unit in units for leaf in ledger.leaves(unit)},
         )
 
 
@@ -125,7 +194,7 @@ def create_run(store: ObjectStore, spec: BackfillSpec, plan: Plan, at: str, suff
     run_id = f"{spec.name}-{stamp}-{suffix}"
     paths = RunPaths(key_of(spec.state), spec.name, run_id)
     document = {
-        "format": "run/1",
+        "format": FORMAT,
         "run_id": run_id,
         "run_uri": f"{runs(spec.state, spec.name)}/{run_id}",
         "plan_id": plan.id,
@@ -150,6 +219,12 @@ def open_run_at(store: ObjectStore, uri: str) -> OpenedRun:
     if store.head(paths.run) is None:
         raise SpecError("no run lies there", where=uri, next="list them: raybackfill list CONFIG")
     document = json.loads(store.read(paths.run).to_pybytes())
+    if document.get("format") != FORMAT:
+        raise IntegrityError(
+            f"the run's format is {document.get('format')!r}, this version reads {FORMAT}",
+            where=paths.run,
+            next="use the version of raybackfill that wrote it",
+        )
     plan, _ = load_plan(store, PlanPaths(paths.state, paths.name, document["plan_id"]))
     return OpenedRun(paths, plan, Stores(plan.recipe.spec, Meter()), document)
 
@@ -190,10 +265,3 @@ def _since_last(meter: Meter) -> Callable[[], dict[str, int]]:
         return spent
 
     return sent
-
-
-def system_clock() -> Clock:
-    def now() -> str:
-        return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-    return Clock(now, lambda: secrets.token_hex(6))

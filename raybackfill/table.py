@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,9 +12,8 @@ from raybackfill.model import TableFile, Version
 from raybackfill.paths import RunPaths, TablePaths, key_of
 from raybackfill.storage import ObjectStore
 from raybackfill.storage.listing import list_objects
+from raybackfill.storage.parallel import in_parallel
 from raybackfill.storage.transfer import copy_object
-
-PARALLEL = 16
 
 
 class Table:
@@ -73,9 +70,9 @@ class Table:
         before = {file.path: file for file in version.retired}
         new = [file for file in version.files if file.staged]
         wanted = {file.path for file in new}
-        self._in_parallel(lambda file: self._fill(version, file, present, before.get(file.path)), new)
+        in_parallel(lambda file: self._fill(version, file, present, before.get(file.path)), new)
         surplus = [file for file in version.retired if file.path not in wanted]
-        self._in_parallel(lambda file: self._retire(version, file, present), surplus)
+        in_parallel(lambda file: self._retire(version, file, present), surplus)
 
     def differences(self, version: Version) -> list[str]:
         """The paths that do not show what the version says: gone, other, or not of it."""
@@ -145,7 +142,3 @@ class Table:
                 next="use the version of raybackfill that wrote it",
             )
         return Version.from_json(content)
-
-    def _in_parallel(self, act: Callable[[TableFile], None], files: Iterable[TableFile]) -> None:
-        with ThreadPoolExecutor(PARALLEL) as pool:
-            list(pool.map(act, files))

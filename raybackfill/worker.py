@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+import secrets
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from raybackfill.assembly import Assembly
+from raybackfill.checkpoint import newest_heads
+from raybackfill.checkpoint.journal import Journal, JournalWriter
 from raybackfill.control.planning.plan import recipe_from_document
 from raybackfill.engines import Task
 from raybackfill.flow.publish import write_receipt
 from raybackfill.flow.unit import Hops, process_unit
 from raybackfill.model import Receipt
 from raybackfill.paths import PlanPaths, RunPaths
+from raybackfill.spec import spec_from_document
 from raybackfill.storage.meter import KINDS, Meter
 from raybackfill.wiring import Stores
+
+logger = logging.getLogger("raybackfill.worker")
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,10 @@ class UnitWork:
     plan: PlanPaths
     run: RunPaths
 
+    @property
+    def run_id(self) -> str:
+        return self.run.run_id
+
     def prepare(self) -> None:
         """Import and build what the first task needs, before it comes."""
         bench = self._bench()
@@ -33,12 +45,16 @@ class UnitWork:
     def __call__(self, task: Task) -> Receipt:
         bench = self._bench()
         before = bench.meter.snapshot()
+        size = {"pieces": len(task.unit.pieces), "decoded_bytes": task.unit.decoded_bytes}
+        logger.info("began", extra={"fields": {"stage": task.unit.stage, **size}})
         receipt = process_unit(task.unit, task.attempt, bench.hops(task.unit.stage))
         after = bench.meter.snapshot()
         requests = {kind: after[kind] - before[kind] for kind in KINDS}
         # The receipt's own request is counted before it is sent, because it stands in the receipt.
         receipt = replace(receipt, requests={**requests, "put": requests["put"] + 1})
         write_receipt(bench.stores.state, self.run, receipt)
+        seconds = {"seconds": round(receipt.seconds, 3), "files": len(receipt.files)}
+        logger.info("staged", extra={"fields": {"rows": receipt.rows.to_json(), **seconds}})
         return receipt
 
     def _bench(self) -> _Bench:
@@ -48,6 +64,25 @@ class UnitWork:
             _benches.clear()
             found = _benches[self.run.root] = _Bench(self)
         return found
+
+
+@dataclass(frozen=True)
+class WriterOpening:
+    """Opens a run's journal for a new writer of its driver, in any process. It can be pickled."""
+
+    spec: Mapping[str, Any]
+    run: RunPaths
+    driver: str
+
+    def __call__(self) -> JournalWriter:
+        store = Stores(spec_from_document(self.spec), Meter()).state
+        journal = Journal(store, self.run, newest_heads(store, self.run))
+        return new_writer(journal, self.driver)
+
+
+def new_writer(journal: Journal, driver: str) -> JournalWriter:
+    """A writer of this process, with an ID of its own."""
+    return JournalWriter(journal, driver=driver, writer=secrets.token_hex(6), host=socket.gethostname())
 
 
 class _Bench:

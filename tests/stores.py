@@ -16,8 +16,8 @@ from raybackfill.api import Backfill
 from raybackfill.spec import read_spec
 from raybackfill.storage.memory import MemoryStore
 
-VERBS = ("page", "head", "read", "open", "put", "upload", "copy", "delete")
-CHANGES = ("put", "copy", "delete", "commit")
+VERBS = ("page", "head", "read", "open", "put", "upload", "copy", "refuses_copy_over", "delete")
+CHANGES = ("put", "copy", "refuses_copy_over", "delete", "commit")
 
 
 class Crashed(BaseException):
@@ -26,48 +26,68 @@ class Crashed(BaseException):
 
 class CrashingStore:
     """Counts every call, and dies at one of them: before its effect, or after it. Once dead, every
-    further call dies too, whichever thread makes it."""
+    further call dies too, whichever thread makes it. `calls` are verbs, `keys` what they were about."""
 
-    scheme = "file"
-
-    def __init__(self, store: Any, at: int | None = None, *, after: bool = False) -> None:
+    def __init__(
+        self, store: Any, at: int | None = None, *, after: bool = False, scheme: str = "file"
+    ) -> None:
         self._store = store
         self._at = at
         self._after = after
         self._lock = Lock()
+        self.scheme = scheme
         self.calls: list[str] = []
+        self.keys: list[str] = []
 
     def __getattr__(self, verb: str) -> Any:
         if verb not in VERBS:
             raise AttributeError(verb)
         return self.guarded(verb, getattr(self._store, verb))
 
-    def guarded(self, verb: str, act: Callable[..., Any]) -> Callable[..., Any]:
+    @property
+    def is_dead(self) -> bool:
+        return self._at is not None and len(self.calls) >= self._at
+
+    def guarded(self, verb: str, act: Callable[..., Any], key: str = "") -> Callable[..., Any]:
         def call(*args: Any, **options: Any) -> Any:
-            dies = self._enter(verb)
+            about = key or key_of_call(verb, args)
+            dies = self._enter(verb, about)
             if dies and not self._after:
                 raise Crashed(verb)
             result = act(*args, **options)
             if dies:
                 raise Crashed(verb)
-            return _Upload(self, result) if verb == "upload" else result
+            return _Upload(self, about, result) if verb == "upload" else result
 
         return call
 
-    def _enter(self, verb: str) -> bool:
+    def _enter(self, verb: str, key: str) -> bool:
         with self._lock:
             self.calls.append(verb)
+            self.keys.append(key)
             number = len(self.calls)
         if self._at is not None and number > self._at:
             raise Crashed(verb)
         return number == self._at
 
 
+def key_of_call(verb: str, args: tuple[Any, ...]) -> str:
+    """What a call is about: of a copy, what it makes."""
+    place = args[1] if verb == "copy" else args[0]
+    return str(getattr(place, "key", place))
+
+
 class _Upload:
-    def __init__(self, store: CrashingStore, upload: Any) -> None:
+    def __init__(self, store: CrashingStore, key: str, upload: Any) -> None:
+        self._store = store
+        self._upload = upload
         self.write = upload.write
-        self.abort = upload.abort
-        self.commit = store.guarded("commit", upload.commit)
+        self.commit = store.guarded("commit", upload.commit, key)
+
+    def abort(self) -> None:
+        # The dead clean up nothing.
+        if not self._store.is_dead:
+            self._upload.abort()
 
 
 @contextmanager

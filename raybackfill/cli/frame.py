@@ -20,9 +20,11 @@ from typing import Any, TextIO
 import click
 
 from raybackfill.api import Backfill, Run, find_run, load
+from raybackfill.clock import utc_now
 from raybackfill.errors import RaybackfillError, SpecError, TransientError
 from raybackfill.observe import Listener, Silent
 from raybackfill.observe.live import Live
+from raybackfill.observe.logs import FORMAT_VARIABLE, Logs, error_fields, written
 
 CONFIG_SUFFIXES = (".yaml", ".yml")
 FAILED = 1
@@ -35,6 +37,7 @@ class Common:
     """The options that every command takes."""
 
     as_json: bool
+    log_format: str
     state: str | None
     project: str | None
     quiet: bool
@@ -52,7 +55,11 @@ class Common:
         return find_run(run, self.state)
 
     def listener(self) -> Listener:
-        return Silent() if self.quiet else Live(sys.stderr, time.monotonic)
+        if self.quiet:
+            return Silent()
+        if self.log_format == "json":
+            return Logs(sys.stderr, utc_now, time.monotonic)
+        return Live(sys.stderr, time.monotonic)
 
     def show(self, document: dict[str, Any], text: Callable[[], str]) -> None:
         """The document with --json, else the text."""
@@ -75,11 +82,26 @@ def common_options(function: Callable[..., int]) -> Callable[..., None]:
     @click.option("--state", envvar="RAYBACKFILL_STATE", help="Where plans and runs are kept.")
     @click.option("--project", type=click.Path(), help="Root of the job's code.")
     @click.option("-q", "--quiet", is_flag=True, help="No news, no summary.")
+    @click.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        envvar=FORMAT_VARIABLE,
+        help="News on stderr: for people, or as JSON lines.",
+    )
     @functools.wraps(function)
     def command(
-        *args: Any, as_json: bool, state: str | None, project: str | None, quiet: bool, **options: Any
+        *args: Any,
+        as_json: bool,
+        state: str | None,
+        project: str | None,
+        quiet: bool,
+        log_format: str,
+        **options: Any,
     ) -> None:
-        common = Common(as_json, state, project, quiet, sys.stdout)
+        # Workers that are started from here inherit it.
+        os.environ[FORMAT_VARIABLE] = log_format
+        common = Common(as_json, log_format, state, project, quiet, sys.stdout)
         try:
             # A job may print: what is not the result is news.
             with redirect_stdout(sys.stderr) if as_json else nullcontext():
@@ -143,6 +165,10 @@ def show_error(error: RaybackfillError, as_json: bool) -> None:
         said = {"kind": error.kind, "message": error.message, "where": error.where, "next": error.next}
         click.echo(json.dumps({"error": said, "exit_code": error.exit_code}, ensure_ascii=False))
         return
+    if os.environ.get(FORMAT_VARIABLE) == "json":
+        line = {"at": utc_now(), "level": "error", "event": "error", **error_fields(error)}
+        click.echo(written({**line, "exit_code": error.exit_code}), err=True, nl=False)
+        return
     where = f"{error.where}: " if error.where else ""
     click.echo(f"error: {where}{error.message}", err=True)
     if error.next:
@@ -160,7 +186,10 @@ def stopping(run: str) -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
-        click.echo("\nstopping after the units under way (Ctrl-C again: at once)", err=True)
+        text = "stopping after the units under way (Ctrl-C again: at once)"
+        said = {"at": utc_now(), "level": "info", "event": "said", "message": text}
+        as_json = os.environ.get(FORMAT_VARIABLE) == "json"
+        click.echo(written(said) if as_json else f"\n{text}\n", err=True, nl=False)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -180,6 +209,15 @@ class Group(click.Group):
     """Wrong usage exits with 2, Ctrl-C with 3, and a defect of ours with a line that can be reported."""
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
+        # A command sets the format of the logs for its workers; it ends with the command.
+        before = os.environ.get(FORMAT_VARIABLE)
+        try:
+            return self._main(args, *more, **options)
+        finally:
+            os.environ.pop(FORMAT_VARIABLE, None)
+            os.environ.update({FORMAT_VARIABLE: before} if before is not None else {})
+
+    def _main(self, args: Sequence[str] | None, *more: Any, **options: Any) -> Any:
         as_json = "--json" in (sys.argv[1:] if args is None else args)
         found: RaybackfillError
         try:

@@ -11,16 +11,31 @@ from raybackfill.cli.summary import run_document, run_text
 @click.command()
 @click.argument("run")
 @engine_options
+@click.option("--retry-failed", is_flag=True, help="Try again the units that were set aside.")
+@click.option("--take-over", is_flag=True, help="Though a driver seems to live: it is fenced.")
 @set_option
 @common_options
 def resume(
-    common: Common, run: str, engine: str, address: str | None, workers: int | None, sets: tuple[str, ...]
+    common: Common,
+    run: str,
+    engine: str,
+    address: str | None,
+    workers: int | None,
+    retry_failed: bool,
+    take_over: bool,
+    sets: tuple[str, ...],
 ) -> int:
     """Go on with RUN (an ID, a URI, or a config: its newest run), with its own plan and code."""
     found = common.find(run, overrides(sets))
     with stopping(run) as stop_asked:
         ended = found.resume(
-            engine=engine, address=address, workers=workers, listener=common.listener(), stop_asked=stop_asked
+            engine=engine,
+            address=address,
+            workers=workers,
+            listener=common.listener(),
+            stop_asked=stop_asked,
+            take_over=take_over,
+            retry_failed=retry_failed,
         )
     document = run_document(ended)
     common.show(document, lambda: run_text(document))

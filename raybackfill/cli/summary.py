@@ -105,9 +105,9 @@ def _source_rows(source: Mapping[str, Any]) -> str:
 
 
 def _rate(run: Mapping[str, Any]) -> str:
-    if run["driver"]["epoch"] > 1:
+    if run["resumes"]:
         # The time between its drivers counts, so that a rate would be of nothing.
-        return f" since it began, resumed {plural(run['driver']['epoch'] - 1, 'time')}"
+        return f" since it began, resumed {plural(run['resumes'], 'time')}"
     rate = run["rate"]
     if not rate["rows_per_second"]:
         return ""

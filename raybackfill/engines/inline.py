@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from raybackfill.engines import Outcome, Task, Work
-from raybackfill.errors import RaybackfillError
+from raybackfill.checkpoint.recorder import Sender
+from raybackfill.engines import OpenWriter, Outcome, Task, Work, run_task
 
 
 class InlineEngine:
@@ -14,22 +14,23 @@ class InlineEngine:
     def warm(self) -> None:
         self._work.prepare()
 
+    def checkpoint(self, local: Sender, open_writer: OpenWriter) -> Sender:
+        return local
+
+    def slots(self) -> int:
+        return 1
+
     def capacity(self) -> int:
         return 1
 
     def start(self, task: Task) -> None:
         self._tasks.append(task)
 
-    def wait(self) -> list[Outcome]:
-        return [run_task(self._work, self._tasks.pop(0))]
+    def wait(self, seconds: float) -> list[Outcome]:
+        return [run_task(self._work, self._tasks.pop(0))] if self._tasks else []
+
+    def cancel(self, attempt: str) -> None:
+        self._tasks = [task for task in self._tasks if task.attempt != attempt]
 
     def close(self) -> None:
         self._tasks.clear()
-
-
-def run_task(work: Work, task: Task) -> Outcome:
-    """The task's outcome; what is no error of ours is a defect and is raised as it is."""
-    try:
-        return Outcome(task, receipt=work(task))
-    except RaybackfillError as error:
-        return Outcome(task, error=error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -17,9 +16,9 @@ from raybackfill.model import Receipt, TableFile, Version
 from raybackfill.paths import RunPaths
 from raybackfill.storage import ObjectStore
 from raybackfill.storage.listing import list_objects
+from raybackfill.storage.parallel import in_parallel
 from raybackfill.table import Table
 
-PARALLEL = 16
 # Each failure means that somebody else's publish succeeded: more than these is no coincidence.
 COMMIT_ATTEMPTS = 5
 
@@ -43,8 +42,7 @@ def read_receipts(store: ObjectStore, paths: RunPaths, units: Mapping[str, str])
     def read(item: tuple[str, str]) -> Receipt:
         return Receipt.from_json(json.loads(store.read(paths.receipt(*item)).to_pybytes()))
 
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        return {receipt.attempt: receipt for receipt in pool.map(read, units.items())}
+    return {receipt.attempt: receipt for receipt in in_parallel(read, units.items())}
 
 
 def write_receipt(store: ObjectStore, paths: RunPaths, receipt: Receipt) -> None:

@@ -13,6 +13,9 @@ from raybackfill.control.planning.aligning import align
 from raybackfill.errors import RaybackfillError, UnitError
 from raybackfill.frames import Frame
 
+OUT_OF_MEMORY_NAMES = frozenset({"OutOfMemoryException"})
+"""DuckDB's own, which is no MemoryError."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -31,9 +34,11 @@ class Job:
             return restore_types(
                 self.frame.to_arrow(result), table.schema, _carried_types(self.frame, table.schema)
             )
-        except RaybackfillError:
+        except (RaybackfillError, MemoryError):
             raise
         except Exception as error:
+            if type(error).__name__ in OUT_OF_MEMORY_NAMES:
+                raise MemoryError(str(error)) from error
             raise _job_failed(self.ref, error) from error
         except BaseException as error:
             # Polars' panics and sys.exit() are no Exceptions, and no reason to end the worker: an

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from raybackfill.errors import RaybackfillError, UnitError
+from raybackfill.errors import OUT_OF_MEMORY, RaybackfillError, TransientError, UnitError
 from raybackfill.flow.extract import Batch, Extract, key_span
 from raybackfill.flow.load import Loader
 from raybackfill.model import Receipt, Rows, StagedFile, Unit
@@ -47,6 +47,14 @@ def process_unit(unit: Unit, attempt: str, hops: Hops) -> Receipt:
         loader.abort()
         error.where = error.where or key_span(unit.pieces[0].key, unit.pieces[-1].key)
         raise
+    except MemoryError as error:
+        loader.abort()
+        raise TransientError(
+            f"a worker ran out of memory ({str(error) or type(error).__name__})",
+            where=key_span(unit.pieces[0].key, unit.pieces[-1].key),
+            next="raise limits.worker_memory, or run fewer workers",
+            fault=OUT_OF_MEMORY,
+        ) from None
     except BaseException:
         loader.abort()
         raise

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from raybackfill.control.planning.plan import Plan
 from raybackfill.control.running.ledger import Ledger
+from raybackfill.errors import RaybackfillError
+from raybackfill.observe import Silent
+from raybackfill.observe.logs import Line
 from raybackfill.observe.words import amount, duration, plural, size
 
 REDRAW_SECONDS = 0.2
 LINE_SECONDS = 5.0
 BAR_WIDTH = 20
+# Of one attempt; the structured logs have them all.
+WARNINGS_MAX = 10
 
 
-class Live:
+class Live(Silent):
     """`clock` gives seconds. Rates are of this driver's time, so that a resumed run shows its own."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
@@ -51,6 +56,11 @@ class Live:
             self._line_open = True
         else:
             self._write(line)
+
+    def ended(self, unit: str, attempt: str, error: RaybackfillError | None, lines: Sequence[Line]) -> None:
+        for line in lines[:WARNINGS_MAX]:
+            if line.level in ("warning", "error", "critical"):
+                self._write(f"{line.level} of {line.logger}, unit {unit}: {line.message}")
 
     def say(self, text: str) -> None:
         self._write(text)

@@ -100,5 +100,10 @@ class ObjectStore(Protocol):
         """Copy within the store without reading, stamp included; replaces `key` atomically.
         With `create`, None where `key` is there already."""
 
+    def refuses_copy_over(self, source: str, key: str) -> bool:
+        """Whether the store itself refuses a copy with `create` to a key that is there, so that of two at
+        the same instant one succeeds. It is found out by trying, and where it is not so, `key` is
+        replaced."""
+
     def delete(self, key: str) -> None:
         """Remove the object; one that is not there is no error."""

@@ -133,6 +133,9 @@ class FsspecStore:
     def copy(self, source: str, key: str, *, create: bool = False) -> NoReturn:
         self._refuse(key)
 
+    def refuses_copy_over(self, source: str, key: str) -> NoReturn:
+        self._refuse(key)
+
     def delete(self, key: str) -> None:
         self._refuse(key)
 

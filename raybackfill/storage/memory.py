@@ -125,6 +125,9 @@ class MemoryStore:
                 return None
             return self._place(key, original)
 
+    def refuses_copy_over(self, source: str, key: str) -> bool:
+        return self.copy(source, key, create=True) is None
+
     def delete(self, key: str) -> None:
         self._meter.count("delete")
         with self._lock:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.bad_input.project import CONFIG, Project
-
-NAME = "configs/orders.yaml"
+from tests.cli.gates import NAME, Gated, gated_project
 
 
 @pytest.fixture
@@ -18,3 +18,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     made = Project(tmp_path)
     made.text(NAME, CONFIG)
     return made
+
+
+@pytest.fixture
+def gated(project: Project) -> Iterator[Gated]:
+    with gated_project(project) as made:
+        yield made

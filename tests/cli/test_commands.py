@@ -9,7 +9,7 @@ import pytest
 
 from tests.bad_input.project import CONFIG, PYTHON, Project
 from tests.cli.commands import Printed, command
-from tests.cli.conftest import NAME
+from tests.cli.gates import NAME
 
 RUN = ("run", NAME, "--engine", "inline")
 DOUBLED = 'transform: {sql: "select id, shop, value * 2 as value, dt from input"}\n'

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
+from dataclasses import dataclass
 
+from raybackfill.checkpoint.journal import Journal, JournalWriter
 from raybackfill.engines import Task
 from raybackfill.errors import UnitError
 from raybackfill.model import Piece, Receipt, Rows, Unit
+from raybackfill.paths import RunPaths
+from raybackfill.storage.local import LocalStore
+from raybackfill.storage.meter import Meter
 
 
 class Work:
     """A Work of the engines' contract."""
+
+    run_id = "run"
 
     def prepare(self) -> None:
         pass
@@ -25,6 +33,17 @@ class Work:
         if kind == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         return Receipt(task.unit.id, task.attempt, Rows(read=len(kind), out=len(kind)), (), 1, 2)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Opens the journal of a run on this machine's disk."""
+
+    root: str
+
+    def __call__(self) -> JournalWriter:
+        journal = Journal(LocalStore(Meter()), RunPaths.of_root(self.root))
+        return JournalWriter(journal, driver="A", writer=secrets.token_hex(4), host="host")
 
 
 def task(unit: str) -> Task:

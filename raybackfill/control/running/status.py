@@ -22,9 +22,10 @@ def run_status(
     ledger: Ledger,
     first_at: str,
     last_at: str,
+    running: int,
 ) -> dict[str, Any]:
     """`run` is run.json, `plan` the plan's summary, `units` its table; times are the journal's own
-    (RFC 3339, UTC)."""
+    (RFC 3339, UTC). `running`: how many units a live driver says that it has under way."""
     elapsed = _seconds(first_at, last_at)
     published = ledger.state == "published"
     return {
@@ -38,11 +39,12 @@ def run_status(
         "elapsed_seconds": elapsed,
         "eta_seconds": _eta(ledger, plan, elapsed),
         "partitions": _partitions(plan["partitions"]["count"], units, ledger),
-        "units": _units(plan["units"]["count"], ledger),
+        "units": _units(plan["units"]["count"], ledger, running),
         "rows": ledger.rows.to_json(),
         "bytes": {"read": ledger.bytes_read, **_moved(ledger.bytes_staged, published)},
         "files": _moved(ledger.files, published),
         "requests": ledger.requests,
+        "resumes": max(ledger.drivers - 1, 0),
         "attempts": ledger.attempts,
         "retries": max(ledger.attempts - len(ledger.decided) - len(ledger.failed), 0),
         "rate": {
@@ -52,41 +54,54 @@ def run_status(
         "errors": _errors(ledger),
         "table": {"uri": plan["target"]["uri"], "version": ledger.version or None},
         "exit_code": EXIT_CODES[ledger.state],
-        "next": _next(ledger.state, run["run_uri"]),
+        "next": _next(ledger, run["run_uri"]),
     }
 
 
 def _driver(ledger: Ledger, last_at: str) -> dict[str, Any]:
-    writer, host = ledger.driver.get("writer"), ledger.driver.get("host")
-    return {"id": writer, "host": host, "epoch": ledger.epoch, "seen_at": last_at or None}
+    driver, host = ledger.driver.get("driver"), ledger.driver.get("host")
+    return {"id": driver, "host": host, "epoch": ledger.epoch, "seen_at": last_at or None}
 
 
 def _moved(count: int, published: bool) -> dict[str, int]:
     return {"staged": count, "published": count if published else 0}
 
 
-def _units(total: int, ledger: Ledger) -> dict[str, int]:
+def _units(planned: int, ledger: Ledger, running: int) -> dict[str, int]:
+    """A unit that was split counts as its parts."""
+    total = planned + sum(len(parts) - 1 for parts in ledger.splits.values())
     done, failed = len(ledger.decided), len(ledger.failed)
+    running = min(running, total - done - failed)
     published = ledger.state == "published"
     return {
         "total": total,
-        "waiting": total - done - failed,
+        "waiting": total - done - failed - running,
+        "running": running,
         "staged": 0 if published else done,
         "published": done if published else 0,
         "failed": failed,
+        "set_aside": len(ledger.set_aside),
     }
 
 
 def _errors(ledger: Ledger) -> list[dict[str, Any]]:
     return [
-        {"unit": unit, "kind": failure.kind, "message": failure.message, "attempts": failure.attempts}
+        {
+            "unit": unit,
+            "kind": failure.kind,
+            "message": failure.message,
+            "attempts": failure.attempts,
+            "set_aside": failure.set_aside,
+        }
         for unit, failure in list(ledger.failed.items())[:ERRORS_SHOWN_MAX]
     ]
 
 
 def _partitions(total: int, units: pa.Table, ledger: Ledger) -> dict[str, int]:
     """Source partitions by state: one is staged when all units that hold some of it are."""
-    undecided = pc.invert(pc.is_in(units["unit"], value_set=pa.array(ledger.decided, pa.string())))
+    split = [unit for unit in ledger.splits if all(leaf in ledger.decided for leaf in ledger.leaves(unit))]
+    done_units = pa.array([*ledger.decided, *split], pa.string())
+    undecided = pc.invert(pc.is_in(units["unit"], value_set=done_units))
     unstaged = _distinct(units.filter(undecided))
     failed = _distinct(units.filter(pc.is_in(units["unit"], value_set=pa.array(ledger.failed, pa.string()))))
     done = total - unstaged
@@ -118,7 +133,7 @@ def _seconds(start: str, end: str) -> float:
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
 
 
-def _next(state: str, uri: str) -> str:
-    if state == "published":
+def _next(ledger: Ledger, uri: str) -> str:
+    if ledger.state == "published":
         return f"raybackfill status {uri}"
-    return f"raybackfill resume {uri}"
+    return f"raybackfill resume {uri}" + (" --retry-failed" if ledger.set_aside else "")

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 from typing import Any
 
 import ray
 from ray import exceptions
 
-from raybackfill.engines import Outcome, Task, Work
-from raybackfill.errors import RaybackfillError, TransientError, UnitError
+from raybackfill.checkpoint.recorder import Sender
+from raybackfill.engines import OpenWriter, Outcome, Task, Work, run_task
+from raybackfill.engines.ray.checkpoint_actor import ActorSender
+from raybackfill.errors import OUT_OF_MEMORY, WORKER_LOST, RaybackfillError, TransientError, UnitError
+from raybackfill.observe.logs import FORMAT_VARIABLE
 
 # Each worker has one task and one that waits behind it, so that none is idle while the driver
 # records; more would only make a node's loss cost more.
@@ -28,18 +32,27 @@ class RayEngine:
         self._address = address
         self._pending: dict[Any, Task] = {}
         self._since_refresh = 0
+        self._sender: ActorSender | None = None
         self._began_here = _connect(address, workers)
         self._cpus = self._count_cpus()
         self._work = ray.put(work)
         self._remote = ray.remote(_run).options(max_retries=0, num_cpus=1, name="raybackfill-unit")
 
     def warm(self) -> None:
-        count = self._cpus if self._workers is None else min(self._cpus, self._workers)
-        ready, _ = ray.wait([self._remote.remote(self._work, None) for _ in range(count)], num_returns=1)
+        ready, _ = ray.wait(
+            [self._remote.remote(self._work, None) for _ in range(self.slots())], num_returns=1
+        )
         # What Ray itself says here the first task meets too, and that one is accounted for.
         with contextlib.suppress(exceptions.RayError):
             if isinstance(error := ray.get(ready[0]), RaybackfillError):
                 raise error
+
+    def checkpoint(self, local: Sender, open_writer: OpenWriter) -> Sender:
+        self._sender = ActorSender(open_writer)
+        return self._sender
+
+    def slots(self) -> int:
+        return self._cpus if self._workers is None else min(self._cpus, self._workers)
 
     def capacity(self) -> int:
         self._since_refresh += 1
@@ -53,18 +66,25 @@ class RayEngine:
     def start(self, task: Task) -> None:
         self._pending[self._remote.remote(self._work, task)] = task
 
-    def wait(self) -> list[Outcome]:
-        references = list(self._pending)
-        ready, rest = ray.wait(references, num_returns=1)
-        # All that is there: one journal entry then records the lot.
-        more, _ = ray.wait(rest, num_returns=len(rest), timeout=0) if rest else ([], [])
+    def wait(self, seconds: float) -> list[Outcome]:
+        if not self._pending:
+            return []
+        ready, rest = ray.wait(list(self._pending), num_returns=1, timeout=seconds)
+        # All that is there: one journal object then records the lot.
+        more, _ = ray.wait(rest, num_returns=len(rest), timeout=0) if ready and rest else ([], [])
         return [_outcome(reference, self._pending.pop(reference)) for reference in [*ready, *more]]
 
-    def close(self) -> None:
-        for reference in self._pending:
+    def cancel(self, attempt: str) -> None:
+        for reference in [r for r, task in self._pending.items() if task.attempt == attempt]:
+            del self._pending[reference]
             with contextlib.suppress(Exception):
                 ray.cancel(reference, force=True)
-        self._pending.clear()
+
+    def close(self) -> None:
+        for task in list(self._pending.values()):
+            self.cancel(task.attempt)
+        if self._sender is not None:
+            self._sender.close()
         if self._began_here:
             ray.shutdown()
 
@@ -99,8 +119,10 @@ def _connect(address: str | None, workers: int | None) -> bool:
 
 def _run(work: Work, task: Task | None) -> Any:
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    if task is not None:
+        return run_task(work, task, sys.stderr if os.environ.get(FORMAT_VARIABLE) == "json" else None)
     try:
-        return work.prepare() if task is None else work(task)
+        return work.prepare()
     except RaybackfillError as error:
         # Given back, not raised: Ray would wrap it, and its text with it.
         return error
@@ -108,12 +130,10 @@ def _run(work: Work, task: Task | None) -> Any:
 
 def _outcome(reference: Any, task: Task) -> Outcome:
     try:
-        result = ray.get(reference)
+        outcome: Outcome = ray.get(reference)
     except Exception as error:
         return Outcome(task, error=translate(error, task.unit.id))
-    if isinstance(result, RaybackfillError):
-        return Outcome(task, error=result)
-    return Outcome(task, receipt=result)
+    return outcome
 
 
 def translate(error: Exception, unit: str) -> RaybackfillError:
@@ -124,6 +144,7 @@ def translate(error: Exception, unit: str) -> RaybackfillError:
             "a worker ran out of memory",
             where=f"unit {unit}",
             next="raise limits.worker_memory, or run fewer workers",
+            fault=OUT_OF_MEMORY,
         )
     lost = (
         exceptions.WorkerCrashedError,
@@ -133,7 +154,9 @@ def translate(error: Exception, unit: str) -> RaybackfillError:
         exceptions.RuntimeEnvSetupError,
     )
     if isinstance(error, lost):
-        return TransientError(f"a worker was lost ({type(error).__name__})", where=f"unit {unit}")
+        return TransientError(
+            f"a worker was lost ({type(error).__name__})", where=f"unit {unit}", fault=WORKER_LOST
+        )
     cause = error.as_instanceof_cause() if isinstance(error, exceptions.RayTaskError) else error
     text = str(cause).strip().splitlines()
     return UnitError(f"{type(cause).__name__}: {text[-1] if text else ''}", where=f"unit {unit}")

@@ -126,6 +126,9 @@ class LocalStore:
             finally:
                 temporary.unlink(missing_ok=True)
 
+    def refuses_copy_over(self, source: str, key: str) -> bool:
+        return self.copy(source, key, create=True) is None
+
     def delete(self, key: str) -> None:
         """As promised. A delete that a power failure undoes leaves an object more, which is no harm,
         so that the folder is not synced."""

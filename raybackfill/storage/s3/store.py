@@ -43,6 +43,7 @@ class S3Store:
     ) -> None:
         self._client = S3Client(spec, meter or Meter())
         self._pause = pause
+        self._single_writer = spec.single_writer
 
     def page(self, prefix: str, *, after: str | None = None, folders: bool = False) -> Page:
         bucket, _ = split(prefix)
@@ -80,6 +81,8 @@ class S3Store:
     def put(
         self, key: str, data: bytes, *, create: bool = False, replaces: str | None = None
     ) -> ObjectInfo | None:
+        if self._single_writer and (create or replaces is not None):
+            return self._put_alone(key, data, create, replaces)
         condition = {"IfNoneMatch": "*"} if create else {}
         if replaces is not None:
             condition["IfMatch"] = replaces
@@ -122,8 +125,25 @@ class S3Store:
             return self._refused_copy(original, key, create, reply)
         return ObjectInfo(key, original.size, _tag(reply.get("CopyObjectResult", reply)), original.stamp)
 
+    def refuses_copy_over(self, source: str, key: str) -> bool:
+        """As promised; many compatible stores take the condition and ignore it."""
+        original = self.head(source)
+        if original is None or self._single_writer or not self._client.takes("CopyObject", "IfNoneMatch"):
+            return False
+        return isinstance(self._copy_at_once(original, key, True), Refusal)
+
     def delete(self, key: str) -> None:
         self._client.call("DeleteObject", key, expected=frozenset({"NoSuchKey"}))
+
+    def _put_alone(self, key: str, data: bytes, create: bool, replaces: str | None) -> ObjectInfo | None:
+        """Look, then write: enough where nobody else writes, on a store that knows no conditions."""
+        there = self.head(key)
+        if (create and there is not None) or (
+            replaces is not None and (there is None or there.tag != replaces)
+        ):
+            return None
+        reply = self._put(key, data, {}, frozenset())
+        return ObjectInfo(key, len(data), _tag(reply))
 
     def _put(self, key: str, data: bytes, condition: dict[str, str], expected: frozenset[str]) -> Any:
         return self._client.call(
@@ -185,7 +205,8 @@ class S3Store:
         return there
 
     def _copy_at_once(self, original: ObjectInfo, key: str, create: bool) -> Any:
-        condition = {"IfNoneMatch": "*"} if create and self._client.takes("CopyObject", "IfNoneMatch") else {}
+        takes = not self._single_writer and self._client.takes("CopyObject", "IfNoneMatch")
+        condition = {"IfNoneMatch": "*"} if create and takes else {}
         return self._client.call(
             "CopyObject",
             key,
@@ -205,7 +226,7 @@ class S3Store:
             _copy_source(original.key),
             key,
             {"metadata": described.get("Metadata", {}), **parameters},
-            {"IfNoneMatch": "*"} if create else {},
+            {"IfNoneMatch": "*"} if create and not self._single_writer else {},
         )
 
     def _refused_copy(
