@@ -10,7 +10,7 @@ from raybackfill.checkpoint.recorder import LocalSender, Recorder
 from raybackfill.clock import Clock
 from raybackfill.control.proving.composition import Composition
 from raybackfill.control.running.entries import retry_failed_entry, state_entry
-from raybackfill.control.running.ledger import Ledger
+from raybackfill.control.running.ledger import FINAL, Ledger
 from raybackfill.control.running.retry import RetryPolicy
 from raybackfill.control.running.schedule import Schedule
 from raybackfill.engines import Engine, OpenWriter
@@ -56,7 +56,9 @@ class Job:
         return self.recorder.ledger
 
     def enter(self, state: str, *, reason: str = "", version: int | None = None) -> None:
-        """Record the run's new state, and what the driver sent to get there."""
+        """Record the run's new state, and what the driver sent to get there. A move that cannot be is
+        refused before it is written: the journal would be refused by every reader from then on."""
+        self.ledger.check_move(state)
         entry = state_entry(state, reason=reason, version=version, requests=self.requests())
         self.recorder.hand_in(entry)
         self.recorder.settle()
@@ -80,6 +82,9 @@ def carry_out(
     A version that the run has made already is brought to the paths first: after it nothing of the
     source is looked at again, because the source may be the table itself.
     """
+    if job.ledger.state in FINAL:
+        # Another driver ended it after this one looked, and before this one began.
+        return None
     if job.ledger.state != "publishing":
         if retry_failed and job.ledger.set_aside:
             job.recorder.hand_in(retry_failed_entry())

@@ -70,7 +70,7 @@ class Table:
         before = {file.path: file for file in version.retired}
         new = [file for file in version.files if file.staged]
         wanted = {file.path for file in new}
-        in_parallel(lambda file: self._fill(version, file, present, before.get(file.path)), new)
+        in_parallel(lambda file: self._bring(version, file, present, before.get(file.path)), new)
         surplus = [file for file in version.retired if file.path not in wanted]
         in_parallel(lambda file: self._retire(version, file, present), surplus)
 
@@ -81,6 +81,18 @@ class Table:
         other = [path for path, file in wanted.items() if not self._shows(file, present.get(path))]
         surplus = [file.path for file in version.retired if file.path in present and file.path not in wanted]
         return sorted(other + surplus)
+
+    def _bring(
+        self, version: Version, file: TableFile, present: dict[str, str], old: TableFile | None
+    ) -> None:
+        """Fill the path. Another driver of this run, which was taken over and does not know it yet, may do
+        the same at the same time: what it brought is as good."""
+        try:
+            self._fill(version, file, present, old)
+        except IntegrityError:
+            there = self._store.head(self._paths.file(file.path))
+            if there is None or not self._shows(file, there.tag):
+                raise
 
     def _fill(
         self, version: Version, file: TableFile, present: dict[str, str], old: TableFile | None
@@ -107,7 +119,12 @@ class Table:
             return
         if tag != file.tag:
             raise self._foreign(file.path)
-        self._keep(version, file)
+        try:
+            self._keep(version, file)
+        except IntegrityError:
+            if self._store.head(self._paths.file(file.path)) is not None:
+                raise
+            return
         self._store.delete(self._paths.file(file.path))
 
     def _keep(self, version: Version, file: TableFile) -> None:

@@ -69,10 +69,14 @@ def make_version(
             staged, table.listing(), publication.pinned, on_empty=publication.on_empty
         )
         if composition.refused_by:
-            return composition
+            if _number(table.newest()) == _number(newest):
+                return composition
+            # A version came while this one looked: what it found changed may be the work of its own run,
+            # by another driver of it.
+            continue
         _check_staged(state_store, publication.paths, composition.files)
         version = Version(
-            number=newest.number + 1 if newest else 1,
+            number=_number(newest) + 1,
             run_id=publication.paths.run_id,
             run_root=publication.paths.root,
             plan_id=publication.plan_id,
@@ -88,6 +92,10 @@ def make_version(
         where=publication.paths.root,
         next="resume it when they are done: raybackfill resume RUN",
     )
+
+
+def _number(version: Version | None) -> int:
+    return version.number if version else 0
 
 
 def _check_staged(store: ObjectStore, paths: RunPaths, files: Sequence[TableFile]) -> None:

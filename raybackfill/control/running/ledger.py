@@ -117,6 +117,11 @@ class Ledger:
     def set_aside(self) -> dict[str, Failure]:
         return {unit: failure for unit, failure in self.failed.items() if failure.set_aside}
 
+    def check_move(self, state: str) -> None:
+        """IntegrityError where the run cannot come to this state from the one it is in."""
+        if (self.state, state) not in TRANSITIONS:
+            raise IntegrityError(f"the journal moves the run from {self.state} to {state}, which cannot be")
+
     def to_document(self) -> dict[str, Any]:
         """All but `decided`, which is Arrow data elsewhere, as JSON values."""
         content = {name: value for name, value in vars(self).items() if name not in ("decided", "failed")}
@@ -176,6 +181,5 @@ class Ledger:
             self.requests[verb] = self.requests.get(verb, 0) + count
 
     def _move(self, state: str, reason: str) -> None:
-        if (self.state, state) not in TRANSITIONS:
-            raise IntegrityError(f"the journal moves the run from {self.state} to {state}, which cannot be")
+        self.check_move(state)
         self.state, self.reason = state, reason

@@ -1,0 +1,318 @@
+"""One seed's story: a table, a run or two, drivers who die, sleep and take over, and what must be at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+import pyarrow as pa
+
+from raybackfill.checkpoint import Checkpoint
+from raybackfill.checkpoint.journal import Batch, Journal, JournalWriter, Landed
+from raybackfill.checkpoint.recorder import LocalSender, Recorder
+from raybackfill.control.planning.plan import TARGET_FILES
+from raybackfill.control.running.ledger import Ledger
+from raybackfill.control.running.retry import RetryPolicy
+from raybackfill.driver import Gate, Job, carry_out
+from raybackfill.errors import RaybackfillError
+from raybackfill.flow.publish import Publication
+from raybackfill.model import Piece, Unit
+from raybackfill.observe import Silent
+from raybackfill.paths import RunPaths, TablePaths
+from raybackfill.table import Table
+from tests.simulated.engine import Cursed, SimulatedEngine, Source
+from tests.simulated.store import FailingStore, WatchedStore
+from tests.simulated.world import CALM, Actor, Chances, Killed, World
+
+TARGET = "/t/gold"
+DRIVERS_MAX = 25
+FOLDERS = ("dt=1", "dt=2", "dt=3")
+
+Rows = dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to do: its units over rows of its own, and the files that it replaces."""
+
+    paths: RunPaths
+    units: tuple[Unit, ...]
+    source: Source
+    pinned: pa.Table
+    expected: Rows
+
+
+class Hears(Silent):
+    """Counts why attempts were started."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def started(self, unit: str, attempt: str, why: str) -> None:
+        self._world.happened[f"started {why}"] += 1
+
+
+class Story:
+    def __init__(self, seed: int, *, runs: int = 1, chances: Chances = Chances()) -> None:  # noqa: B008 (frozen)
+        self.world = World(seed, chances)
+        self.store = WatchedStore()
+        self._harsh = chances
+        self.cursed = Cursed()
+        self.acknowledged: list[tuple[str, Batch, Landed]] = []
+        old = self._old_table()
+        self.plans = [self._plan(number, old) for number in range(runs)]
+        self.outcomes: dict[str, str | None] = {}
+        self.broken: Exception | None = None
+
+    def tell(self) -> None:
+        """Drivers come and go until every run has ended; then all is looked at."""
+        with _one_thread():
+            self._live_through()
+            while self.world.late:
+                self.world.land()
+            self._check()
+
+    def _old_table(self) -> pa.Table:
+        rows = []
+        for folder in FOLDERS[:2]:
+            for index in range(self.world.random.randint(1, 3)):
+                path = f"{folder}/part-{index:05d}.parquet"
+                info = self.store.put(f"{TARGET}/{path}", json.dumps({"rows": [-index]}).encode())
+                assert info is not None
+                rows.append(
+                    {"path": path, "size": info.size, "tag": info.tag, "folder": folder, "scope": "inside"}
+                )
+        return pa.Table.from_pylist(rows, TARGET_FILES)
+
+    def _plan(self, number: int, pinned: pa.Table) -> Plan:
+        random = self.world.random
+        paths = RunPaths("/t/_raybackfill", "sim", f"run-{number}")
+        self.store.put(paths.run, b"{}")
+        rows: dict[str, list[list[tuple[str, int]]]] = {}
+        units = []
+        counter = 1000 * (number + 1)
+        expected: Rows = {}
+        for index in range(random.randint(2, 5)):
+            pieces = []
+            for place in range(random.randint(1, 3)):
+                key, groups = f"s{number}-{index}-{place}", []
+                for _ in range(random.randint(1, 2)):
+                    group = []
+                    for _ in range(random.randint(1, 3)):
+                        counter += 1
+                        folder = FOLDERS[0] if counter % 3 else random.choice(FOLDERS)
+                        group.append((folder, counter))
+                        expected.setdefault(folder, []).append(counter)
+                    groups.append(group)
+                rows[key] = groups
+                size = sum(map(len, groups))
+                pieces.append(Piece(key, size, "tag", None, size, size, row_group_count=len(groups)))
+            units.append(Unit(f"u{number}-{index}", index, "work", tuple(pieces)))
+        return Plan(paths, tuple(units), Source(rows), pinned, expected)
+
+    def _live_through(self) -> None:
+        world = self.world
+        if world.chance(0.15):
+            self.cursed.wrong.add(0)
+        for number in range(DRIVERS_MAX):
+            open_plans = [plan for plan in self.plans if not self._has_ended(plan)]
+            if not open_plans:
+                return
+            if number == DRIVERS_MAX // 2:
+                world.chances = CALM
+                self.cursed.wrong.clear()
+            chosen = [world.random.choice(open_plans)]
+            # At times two drivers at once: of the same run (one takes over), or of two runs.
+            if world.chance(0.5):
+                chosen.append(world.random.choice(open_plans))
+            world.run(*(self._driver(plan) for plan in chosen))
+            if self.broken is not None:
+                raise self.broken
+            if world.chance(0.3):
+                self.cursed.wrong.clear()
+        raise AssertionError("the runs did not end")
+
+    def _has_ended(self, plan: Plan) -> bool:
+        return self.outcomes.get(plan.paths.run_id) in ("published", "refused")
+
+    def _driver(self, plan: Plan) -> Actor:
+        driver = f"driver-{self.world.new_id()}"
+        return Actor(driver, lambda actor: self._drive(plan, actor))
+
+    def _drive(self, plan: Plan, actor: Actor) -> None:
+        """Whatever it meets is taken down: a thread has nobody to raise it to."""
+        world, run_id = self.world, plan.paths.run_id
+        world.note("driver", f"{actor.name} takes up {run_id}")
+        try:
+            ended = self._carry_out(plan, actor)
+        except Killed:
+            return
+        except RaybackfillError as error:
+            world.note(error.kind, f"{actor.name} ends: {error.kind}: {error.message}")
+            return
+        except Exception as error:
+            world.note("broken", f"{actor.name} met what cannot be: {type(error).__name__}: {error}")
+            self.broken = self.broken or error
+            return
+        # Only the other run's publish is a reason to be refused for good.
+        refused = isinstance(ended, Gate) and ended.name == "target unchanged"
+        self.outcomes[run_id] = "refused" if refused else "published" if not isinstance(ended, Gate) else None
+        world.note("ended", f"{actor.name} ends: {run_id} is {self.outcomes[run_id]}")
+
+    def _carry_out(self, plan: Plan, actor: Actor) -> Any:
+        store: Any = FailingStore(self.store, self.world, actor)
+        clock = self.world.clock(actor)
+        checkpoint = Checkpoint(store, plan.paths)
+        if checkpoint.ledger.state == "published":
+            return None
+        writer = JournalWriter(checkpoint.journal, driver=actor.name, writer=clock.new_id(), host="sim")
+        local = LocalSender(writer)
+        local.begin(clock.now())
+        self.world.note("epoch", f"{actor.name} begins")
+        self._hear(checkpoint, actor)
+
+        def opened() -> JournalWriter:
+            journal = Journal(store, plan.paths)
+            return JournalWriter(journal, driver=actor.name, writer=clock.new_id(), host="sim")
+
+        job = Job(
+            units=lambda: iter(plan.units),
+            units_total=len(plan.units),
+            whole_partitions=False,
+            retries=RetryPolicy(attempts=4, breaker=1.0),
+            table=Table(store, store, TARGET),
+            publication=lambda ledger: self._publication(plan, ledger),
+            recorder=Recorder(checkpoint, actor.name, local, clock),
+            local=local,
+            open_writer=opened,
+            state_store=store,
+            requests=dict,
+        )
+        engine = SimulatedEngine(self.world, actor, self.store, plan.paths, plan.source, self.cursed)
+        return carry_out(
+            job,
+            lambda: engine,
+            clock,
+            Hears(self.world),
+            publish=True,
+            retry_failed=True,
+            stop_asked=lambda: False,
+        )
+
+    def _hear(self, checkpoint: Checkpoint, actor: Actor) -> None:
+        """Take down what is acknowledged to a driver: it must stand in the journal for ever."""
+        took = checkpoint.took
+
+        def heard(batch: Batch, landed: Landed) -> None:
+            kinds = ", ".join(entry["kind"] for entry in batch.entries)
+            self.world.note(
+                "batch", f"{actor.name}'s batch {batch.number} stands as {landed.sequence}: {kinds}"
+            )
+            for entry in batch.entries:
+                self.world.happened[f"entry {entry['kind']}"] += 1
+            took(batch, landed)
+            self.acknowledged.append((actor.name, batch, landed))
+
+        checkpoint.took = heard  # type: ignore[method-assign]
+
+    def _publication(self, plan: Plan, ledger: Ledger) -> Publication:
+        units = {leaf: ledger.decided[leaf] for unit in plan.units for leaf in ledger.leaves(unit.id)}
+        return Publication(plan.paths, "plan", 0, "remove", plan.pinned, units)
+
+    def _check(self) -> None:
+        published = [plan for plan in self.plans if self.outcomes[plan.paths.run_id] == "published"]
+        assert len(published) == 1, (
+            "of runs planned over the same table one publishes, the others are refused"
+        )
+        check_table(self.store, published[0].expected)
+        check_previous(self.store, published[0])
+        for plan in self.plans:
+            check_journal(self.store, plan, self.acknowledged)
+        ledger = Checkpoint(self.store, published[0].paths).ledger
+        total = sum(map(len, published[0].expected.values()))
+        assert (ledger.rows.read, ledger.rows.out) == (total, total), "each row is counted once"
+
+
+def check_table(store: WatchedStore, expected: Rows) -> None:
+    """The rows by the newest version, and by the paths; nothing else lies there."""
+    keys = store.page(f"{TARGET}/").objects["key"].to_pylist()
+    newest = Table(store, store, TARGET).newest()
+    assert newest is not None
+    assert sorted(TablePaths(TARGET).file(file.path) for file in newest.files) == keys
+    found: Rows = {}
+    for key in keys:
+        folder = key.split("/")[-2]
+        found[folder] = found.get(folder, []) + json.loads(store.read(key).to_pybytes())["rows"]
+    assert {folder: sorted(rows) for folder, rows in found.items()} == expected, "each row is there once"
+
+
+def check_previous(store: WatchedStore, plan: Plan) -> None:
+    newest = Table(store, store, TARGET).newest()
+    assert newest is not None
+    for file in newest.retired:
+        kept = store.head(plan.paths.previous(newest.number, file.path))
+        assert kept is not None and kept.tag == file.tag, f"{file.path} was replaced and not kept"
+
+
+def check_journal(store: WatchedStore, plan: Plan, acknowledged: list[tuple[str, Batch, Landed]]) -> None:
+    contents: list[Any] = []
+    Journal(store, plan.paths, seen=contents.append).follow()
+    batches = [(content["driver"], content["batch"]) for content in contents if content["batch"]]
+    assert len(batches) == len(set(batches)), "no batch stands twice"
+    standing = {(content["driver"], content["batch"]): content for content in contents}
+    drivers = {content["driver"] for content in contents}
+    for driver, batch, landed in acknowledged:
+        if driver in drivers:
+            content = standing.get((driver, batch.number))
+            assert content is not None, f"batch {batch.number} of {driver} was acknowledged and is not there"
+            assert content["entries"] == json.loads(json.dumps(list(batch.entries)))
+            assert content["sequence"] == landed.sequence
+    owner, overtaken = "", set()
+    for content in contents:
+        driver = content["driver"]
+        if any(entry["kind"] == "epoch" for entry in content["entries"]):
+            overtaken |= {owner} - {driver}
+            owner = driver
+        assert driver not in overtaken, f"{driver} wrote after it was overtaken"
+
+
+class _Serial:
+    """Stands for a pool of threads: only one thread may act."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __enter__(self) -> _Serial:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def submit(self, act: Any, *arguments: Any) -> Any:
+        result = act(*arguments)
+
+        class Done:
+            def result(self) -> Any:
+                return result
+
+            def cancel(self) -> None:
+                pass
+
+        return Done()
+
+
+def _one_thread() -> ExitStack:
+    stack = ExitStack()
+    for module in ("raybackfill.storage.listing", "raybackfill.storage.parallel"):
+        stack.enter_context(patch(f"{module}.ThreadPoolExecutor", _Serial))
+    return stack
+
+
+def stories(first: int, count: int) -> Iterator[tuple[int, Story]]:
+    """Every third seed has two runs over one table."""
+    for seed in range(first, first + count):
+        yield seed, Story(seed, runs=2 if seed % 3 == 2 else 1)
