@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench bench-quick clean
+.PHONY: demo test lint bench bench-quick model simulate chaos clean
+
+SIMULATED_SEEDS ?= 20000
+SEEDS ?= 100
 
 demo: $(VENV)/.demo
 	$(BIN)/raybackfill demo
@@ -23,6 +26,18 @@ bench: $(VENV)/.dev
 
 bench-quick: $(VENV)/.dev
 	$(BIN)/python -m benchmarks --quick
+
+# Every interleaving of small models of the protocol, and the wrong rules they must find out.
+model: $(VENV)/.dev
+	$(BIN)/python -m tests.model
+
+# The real driver in a world of faults, drawn from seeds, with a clock of its own.
+simulate: $(VENV)/.dev
+	$(BIN)/python -m tests.simulated --seeds $(SIMULATED_SEEDS)
+
+# Real processes of a real Ray, killed, stopped and cut off.
+chaos: $(VENV)/.dev
+	$(BIN)/python -m tests.chaos --seeds $(SEEDS)
 
 $(VENV)/.demo: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "raybackfill needs Python 3.11 or later: make PYTHON=python3.11 ..")'

@@ -61,10 +61,11 @@ def make_version(
     receipts = read_receipts(state_store, publication.paths, publication.units)
     staged = {attempt: receipt.files for attempt, receipt in receipts.items()}
     for _ in range(COMMIT_ATTEMPTS):
+        # In this order: a version of this run's that comes in between is seen as one or as the other.
+        newest = table.newest()
         made = table.version_of(publication.paths.run_id, publication.base_version)
         if made is not None:
             return made
-        newest = table.newest()
         composition = _unfinished(table, newest, state_store) or compose(
             staged, table.listing(), publication.pinned, on_empty=publication.on_empty
         )
