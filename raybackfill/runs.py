@@ -24,7 +24,7 @@ from raybackfill.errors import FencedError, IntegrityError, RaybackfillError, Sp
 from raybackfill.flow.publish import Publication
 from raybackfill.observe import Listener, Several
 from raybackfill.observe.presence import Presence, last_sign
-from raybackfill.paths import PlanPaths, RunPaths, TablePaths, key_of, runs
+from raybackfill.paths import PlanPaths, RunPaths, TablePaths, key_of, parent, runs
 from raybackfill.planning.store import load_plan
 from raybackfill.spec import BackfillSpec, spec_document
 from raybackfill.storage import ObjectStore
@@ -97,8 +97,11 @@ class OpenedRun:
         token = secrets.token_hex(6)
         stores, alone = self.stores, target.storage.single_writer
         state = probe(stores.state, self.paths.probe, token, single_writer=alone)
-        table_paths = TablePaths(key_of(target.uri))
-        table = probe(stores.target, table_paths.probe, token, single_writer=alone)
+        # As a rule the state lies beside the target: what serves one serves the other.
+        beside = self.paths.root.startswith(parent(key_of(target.uri)) + "/")
+        if stores.state is stores.target and beside:
+            return state.now, list(state.missing)
+        table = probe(stores.target, TablePaths(key_of(target.uri)).probe, token, single_writer=alone)
         return state.now, list(dict.fromkeys([*state.missing, *table.missing]))
 
     def carry_out(

@@ -72,6 +72,10 @@ def ray_session(s3_server: S3Server) -> Iterator[None]:
     """One local Ray for all tests that need it: starting it takes seconds. It begins after the S3
     server, because workers inherit the credentials that lie in the environment then."""
     ray = pytest.importorskip("ray", reason="ray is not installed")
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    options = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+    with pytest.MonkeyPatch.context() as patch:
+        # Workers import what they are given from where Ray was started, which a test may have left.
+        patch.chdir(REPOSITORY)
+        ray.init(address="local", num_cpus=2, **options)
     yield
     ray.shutdown()

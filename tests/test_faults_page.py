@@ -25,7 +25,7 @@ def test_the_page_has_its_table() -> None:
 def test_what_is_claimed_is_shown_by_tests(row: list[str]) -> None:
     fault, verdict, how, shown_by = row
     assert verdict in ("yes", "sometimes", "no"), fault
-    named = re.findall(r"`(tests/[a-z_/]+\.py)(?:::(\w+))?`", shown_by)
+    named = re.findall(r"`(tests/[a-z0-9_/]+\.py)(?:::(\w+))?`", shown_by)
     assert bool(named) == (verdict != "no"), "what is caught is shown by a test, and what is not cannot be"
     assert how or verdict == "no"
     for path, function in named:

@@ -15,6 +15,7 @@ from benchmarks.workloads import FIRST_DAY
 from raybackfill import api
 from raybackfill.control.planning.plan import Plan
 from raybackfill.control.running.ledger import Ledger
+from raybackfill.observe import Silent
 
 PROJECT = Path(__file__).parents[1]
 
@@ -35,7 +36,7 @@ def polars_inline(task: Task) -> Timing:
     return _run(task, {"python": "revenue:with_polars"}, "inline")
 
 
-class Stopwatch:
+class Stopwatch(Silent):
     """A listener that takes the time of what a run says."""
 
     def __init__(self) -> None:
@@ -43,9 +44,6 @@ class Stopwatch:
 
     def began(self, run: Mapping[str, Any], plan: Plan, ledger: Ledger) -> None:
         self.at["began"] = time.time()
-
-    def progressed(self, ledger: Ledger, running: int) -> None:
-        pass
 
     def say(self, text: str) -> None:
         self.at[text] = time.time()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,9 @@ class S3Server:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
+            # moto looks up profiles of its own accord when it refuses something; whose they are is no
+            # matter of a server on loopback.
+            env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         )
         assert self._process.stdout is not None
         port = self._process.stdout.readline().strip().decode()

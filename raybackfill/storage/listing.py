@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from raybackfill.storage import LISTING, ObjectStore, Page
-
-Result = TypeVar("Result")
+from raybackfill.storage.parallel import all_results
 
 WORKERS = 16
 GROUPS_MIN = 4 * WORKERS
@@ -51,7 +49,7 @@ def list_objects(
         tables, level = _descend(store, prefix, keep_folder, pool)
         groups = _groups(level)
         pending = [pool.submit(_list_group, store, group, level, tables) for group in groups]
-        tables = tables + [table for pages in _results(pending) for table in pages]
+        tables = tables + [table for pages in all_results(pending) for table in pages]
     return _in_order([table for table in tables if table.num_rows])
 
 
@@ -63,7 +61,7 @@ def _descend(
     tables = level.objects
     while 0 < len(level.kept) < WORKERS:
         pending = [pool.submit(_look, store, folder, keep_folder) for folder in level.kept]
-        below = _results(pending)
+        below = all_results(pending)
         level = _Level(
             [table for each in below for table in each.objects],
             [folder for each in below for folder in each.kept],
@@ -143,16 +141,6 @@ def _pages(store: ObjectStore, prefix: str, *, folders: bool) -> list[Page]:
     while pages[-1].after is not None:
         pages.append(store.page(prefix, after=pages[-1].after, folders=folders))
     return pages
-
-
-def _results(pending: Sequence[Future[Result]]) -> list[Result]:
-    """All results, or the first error once the work not yet begun is called off."""
-    try:
-        return [future.result() for future in pending]
-    except BaseException:
-        for future in pending:
-            future.cancel()
-        raise
 
 
 def _in_order(tables: list[pa.Table]) -> pa.Table:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 THREADS = 16
@@ -16,10 +16,14 @@ def in_parallel(act: Callable[[Item], Result], items: Iterable[Item]) -> list[Re
     """What `act` gives for each item, in their order. The first error ends it: what has not begun by
     then is left."""
     with ThreadPoolExecutor(THREADS) as pool:
-        pending = [pool.submit(act, item) for item in items]
-        try:
-            return [future.result() for future in pending]
-        except BaseException:
-            for future in pending:
-                future.cancel()
-            raise
+        return all_results([pool.submit(act, item) for item in items])
+
+
+def all_results(pending: Sequence[Future[Result]]) -> list[Result]:
+    """All results, or the first error once the work not yet begun is called off."""
+    try:
+        return [future.result() for future in pending]
+    except BaseException:
+        for future in pending:
+            future.cancel()
+        raise
