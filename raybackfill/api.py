@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from raybackfill.paths import PlanPaths, RunPaths, key_of, runs
 from raybackfill.planning.parts import PlanningParts, look_at_source
 from raybackfill.planning.planner import make_plan
 from raybackfill.planning.store import load_plan, save_plan
-from raybackfill.runs import OpenedRun, create_run, newest_run, open_run_at, run_uris
+from raybackfill.runs import OpenedRun, create_run, newest_run, newest_runs, open_run_at
 from raybackfill.spec import BackfillSpec, StorageSpec, read_moment, read_spec
 from raybackfill.spec.locations import read_location
 from raybackfill.storage.meter import Meter
@@ -141,8 +142,7 @@ class Backfill:
     def runs(self, most: int = 20) -> list[Run]:
         """Its runs, the newest first."""
         store = self._stores().state
-        uris = run_uris(store, self.spec.state, self.spec.name)
-        return [Run(open_run_at(store, uri)) for uri in uris[:most]]
+        return [Run(opened) for opened in islice(newest_runs(store, self.spec), most)]
 
     def newest_run(self) -> Run:
         opened = newest_run(self._stores().state, self.spec)

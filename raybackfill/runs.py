@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -249,12 +249,21 @@ def run_uris(store: ObjectStore, state: str, name: str) -> list[str]:
 
 
 def _created_at(store: ObjectStore, paths: RunPaths) -> str:
+    if store.head(paths.run) is None:
+        return ""
     return str(json.loads(store.read(paths.run).to_pybytes())["created_at"])
 
 
+def newest_runs(store: ObjectStore, spec: BackfillSpec) -> Iterator[OpenedRun]:
+    """The newest first. On a disk, a crash while a run was being made leaves a folder with nothing in it:
+    that is no run."""
+    for uri in run_uris(store, spec.state, spec.name):
+        if store.head(RunPaths.of_root(key_of(uri)).run) is not None:
+            yield open_run_at(store, uri)
+
+
 def newest_run(store: ObjectStore, spec: BackfillSpec) -> OpenedRun | None:
-    uris = run_uris(store, spec.state, spec.name)
-    return open_run_at(store, uris[0]) if uris else None
+    return next(newest_runs(store, spec), None)
 
 
 def _since_last(meter: Meter) -> Callable[[], dict[str, int]]:
