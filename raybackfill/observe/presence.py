@@ -40,9 +40,11 @@ class Presence(Silent):
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
-        # A sign that is left behind only makes the next driver wait for it to grow old.
+        # A sign that is left behind only makes the next driver wait for it to grow old; one of a driver
+        # who took over stays.
         with suppress(RaybackfillError):
-            self._store.delete(self._key)
+            if json.loads(self._store.read(self._key).to_pybytes())["driver"] == self._driver:
+                self._store.delete(self._key)
 
     def started(self, unit: str, attempt: str, why: str) -> None:
         self._running += 1
