@@ -26,6 +26,7 @@ def job(rows: pa.Table):
     # The plan tries a few rows; a unit that is worked on says so, and waits until it may go on.
     if rows.num_rows > LEAST:
         with socket.create_connection(("127.0.0.1", PORT)) as gate:
+            gate.sendall(b"w")
             gate.recv(1)
     return rows
 """
@@ -45,8 +46,12 @@ class Gated:
         self.project.text("jobs/orders.py", f"PORT, LEAST = {port}, {least_rows}\n{GATED}")
 
     def until_working(self) -> socket.socket:
-        """The gate of the next unit that is at work; closing it lets the unit go on."""
-        return self.gate.accept()[0]
+        """The gate of the next unit that is at work; closing it lets the unit go on. It says that it waits,
+        so that a signal does not meet it in the middle of connecting."""
+        gate = self.gate.accept()[0]
+        gate.settimeout(WAIT_SECONDS)
+        assert gate.recv(1) == b"w"
+        return gate
 
 
 @contextmanager
