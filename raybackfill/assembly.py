@@ -75,6 +75,7 @@ class Assembly:
             extract=self.carry_extract() if carries else self.extract(scoped=True),
             transform=transform,
             accept=identity if carries else self._accept,
+            folders=self._partitioning.folder_codes,
             loader=self._loaders(paths),
             check_folders=lambda folders: self._check_folders(folders, paths),
             whole_partitions=not carries and recipe.spec.transform.per == "partition",
@@ -243,7 +244,6 @@ class Assembly:
                 return target.writer(store.upload(key, stamp=attempt), schema, stamp=attempt)
 
             return Loader(
-                self._partitioning.folder_codes,
                 schema,
                 begin,
                 sort_by=spec.sort_by,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from hashlib import sha256
 from typing import Any
+
+from raybackfill.errors import IntegrityError
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,37 @@ class Rows:
         return cls(**{f.name: int(value.get(f.name, 0)) for f in fields(cls)})
 
 
+DIGEST_ALGORITHM = "rowsum1"
+"""Names how rows become a digest. Any change of `flow/digest` that changes one needs another name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """The sum of a hash of each row, over 2**128: digests of parts add up to that of the whole."""
+
+    value: int = 0
+
+    def __add__(self, other: Digest) -> Digest:
+        return Digest((self.value + other.value) % (1 << 128))
+
+    def __sub__(self, other: Digest) -> Digest:
+        return Digest((self.value - other.value) % (1 << 128))
+
+    def __str__(self) -> str:
+        return f"{DIGEST_ALGORITHM}:{self.value:032x}"
+
+    @classmethod
+    def read(cls, text: str) -> Digest:
+        """IntegrityError for a digest of another algorithm: the two cannot be compared."""
+        algorithm, _, digits = text.partition(":")
+        if algorithm != DIGEST_ALGORITHM:
+            raise IntegrityError(
+                f"a digest was made by {algorithm!r}, this version makes {DIGEST_ALGORITHM}",
+                next="verify it with the version of raybackfill that made it",
+            )
+        return cls(int(digits, 16))
+
+
 @dataclass(frozen=True, slots=True)
 class StagedFile:
     """One file that an attempt wrote where no reader looks. `partition` is the folder under the
@@ -83,8 +118,33 @@ class StagedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionProof:
+    """How many rows an attempt gave to a folder of the target, and their digest."""
+
+    partition: str
+    rows: int
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFacts:
+    """What is known of a column's values. `min`, `max` and `sum` are JSON values: numbers as they are,
+    decimals and times as text; None where a type has none or there is no value. A sum is exact, or
+    not there (floats). Bounds of long texts are left out."""
+
+    nulls: int
+    min: Any = None
+    max: Any = None
+    sum: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
-    """What one attempt at a unit staged, and how many rows went where."""
+    """What one attempt at a unit staged, and how many rows went where.
+
+    `partitions` and `columns` tell of the rows as they were before they were written; None where the
+    receipt is of a version that did not look.
+    """
 
     unit: str
     attempt: str
@@ -94,9 +154,19 @@ class Receipt:
     bytes_staged: int
     requests: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    partitions: tuple[PartitionProof, ...] | None = None
+    columns: Mapping[str, ColumnFacts] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> Digest:
+        return sum((proof.digest for proof in self.partitions or ()), Digest())
+
+    def to_bytes(self) -> bytes:
+        """As it is stored. The same receipt gives the same bytes in every process."""
+        return json.dumps(self.to_json(), separators=(",", ":")).encode()
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        content = {
             "format": "receipt/1",
             "unit": self.unit,
             "attempt": self.attempt,
@@ -107,9 +177,21 @@ class Receipt:
             "requests": dict(self.requests),
             "seconds": self.seconds,
         }
+        if self.partitions is None:
+            return content
+        proofs = [
+            {"partition": p.partition, "rows": p.rows, "digest": str(p.digest)} for p in self.partitions
+        ]
+        columns = {name: asdict(facts) for name, facts in self.columns.items()}
+        return {**content, "digest": str(self.digest), "partitions": proofs, "columns": columns}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Receipt:
+        proofs = value.get("partitions")
+        if proofs is not None:
+            proofs = tuple(
+                PartitionProof(p["partition"], p["rows"], Digest.read(p["digest"])) for p in proofs
+            )
         return cls(
             unit=value["unit"],
             attempt=value["attempt"],
@@ -119,7 +201,14 @@ class Receipt:
             bytes_staged=value["bytes_staged"],
             requests=value["requests"],
             seconds=value["seconds"],
+            partitions=proofs,
+            columns={name: ColumnFacts(**facts) for name, facts in value.get("columns", {}).items()},
         )
+
+
+def checksum(data: bytes) -> str:
+    """What tells whether a stored document is still the one that was written: half of its SHA-256."""
+    return sha256(data).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)

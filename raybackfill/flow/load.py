@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from raybackfill.control.arrow.text_bounds import Bounds, merged
 from raybackfill.model import StagedFile
 from raybackfill.targets import FileWriter
 
@@ -28,12 +30,12 @@ class _Folder:
 
 
 class Loader:
-    """Takes rows in any order and writes files by folder. `folders` names the folder of each row;
-    `begin` opens the next staged file. Memory: at most `buffer_bytes_max` and one row group a folder."""
+    """Takes rows in any order and writes files by folder. `begin` opens the next staged file. Memory: at
+    most `buffer_bytes_max` and one row group a folder. `bounds`, after `finish`: of the texts in all files,
+    as their footers tell."""
 
     def __init__(
         self,
-        folders: Callable[[pa.Table], pa.DictionaryArray],
         file_schema: pa.Schema,
         begin: Callable[[], FileWriter],
         *,
@@ -41,7 +43,6 @@ class Loader:
         file_size: int,
         buffer_bytes_max: int = 4 * BUFFER_BYTES_MAX,
     ) -> None:
-        self._folders = folders
         self._file_schema = file_schema
         self._begin = begin
         self._sort_by = [(column, "ascending") for column in sort_by]
@@ -50,9 +51,15 @@ class Loader:
         self._open: dict[str, _Folder] = {}
         self._bytes = 0
         self._staged: list[StagedFile] = []
+        self._bounds: list[Bounds] = []
 
-    def add(self, table: pa.Table) -> None:
-        for name, rows in split_by_folder(table, self._folders(table)):
+    @property
+    def bounds(self) -> Bounds:
+        return reduce(merged, self._bounds) if self._bounds else {}
+
+    def add(self, table: pa.Table, folders: pa.DictionaryArray) -> None:
+        """`folders` names the folder of each row."""
+        for name, rows in split_by_folder(table, folders):
             self._buffer(name, rows)
         while self._bytes > self._buffer_bytes_max:
             self._flush(max(self._open, key=lambda name: self._open[name].bytes))
@@ -111,6 +118,7 @@ class Loader:
         self._open[name].writer = None
         if writer is not None:
             info = writer.close()
+            self._bounds.append(writer.bounds)
             self._staged.append(StagedFile(info.key, name, writer.rows, info.size, info.tag))
 
 

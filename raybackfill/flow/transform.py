@@ -75,12 +75,18 @@ _carried: dict[tuple[str, pa.Schema], pa.Schema] = {}
 def conform(result: pa.Table, schema: pa.Schema, ref: str) -> pa.Table:
     """The job's rows in the target's schema: the plan's schema holds for every unit."""
     try:
-        return align_exactly(result, schema)
+        fitting = align_exactly(result, schema)
     except ValueError as error:
         raise UnitError(
             f"the rows of {ref} do not fit the target's schema: {error}",
             next="make the job give the same columns and types for all data, or set target.schema",
         ) from error
+    if fitting.num_rows != result.num_rows:
+        raise UnitError(
+            f"{ref} gave {result.num_rows} rows, and {fitting.num_rows} are left in the target's types",
+            next="this is a defect of raybackfill: please report it with this line",
+        )
+    return fitting
 
 
 def align_exactly(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from raybackfill.control.proving.checks.counts import miscounts
 from raybackfill.errors import OUT_OF_MEMORY, RaybackfillError, TransientError, UnitError
 from raybackfill.flow.extract import Batch, Extract, key_span
 from raybackfill.flow.load import Loader
-from raybackfill.model import Receipt, Rows, StagedFile, Unit
+from raybackfill.flow.proof import Proof
+from raybackfill.model import Receipt, Rows, Unit
 
 # What a job is called with, at most: small files are drawn together to this size, large ones cut.
 CALL_BYTES = 32_000_000
@@ -20,11 +22,13 @@ CALL_BYTES = 32_000_000
 @dataclass(frozen=True)
 class Hops:
     """What a unit's rows pass. `accept` gives the rows that may be loaded (the others are out of
-    scope and counted as filtered) or raises; `check_folders` raises for a folder out of scope."""
+    scope and counted as filtered) or raises; `folders` names the folder of the target that each belongs
+    to; `check_folders` raises for a folder out of scope."""
 
     extract: Extract
     transform: Callable[[pa.Table], pa.Table]
     accept: Callable[[pa.Table], pa.Table]
+    folders: Callable[[pa.Table], pa.DictionaryArray]
     loader: Callable[[Unit, str], Loader]
     check_folders: Callable[[Sequence[str]], None]
     whole_partitions: bool
@@ -39,8 +43,9 @@ def process_unit(unit: Unit, attempt: str, hops: Hops) -> Receipt:
     """
     started = time.perf_counter()
     loader = hops.loader(unit, attempt)
+    proof = Proof()
     try:
-        rows = _move_rows(unit, hops, loader)
+        rows = _move_rows(unit, hops, loader, proof)
         files = loader.finish()
         hops.check_folders(sorted({file.partition for file in files}))
     except RaybackfillError as error:
@@ -58,8 +63,7 @@ def process_unit(unit: Unit, attempt: str, hops: Hops) -> Receipt:
     except BaseException:
         loader.abort()
         raise
-    _check_conservation(unit, rows, files)
-    return Receipt(
+    receipt = Receipt(
         unit=unit.id,
         attempt=attempt,
         rows=rows,
@@ -67,16 +71,23 @@ def process_unit(unit: Unit, attempt: str, hops: Hops) -> Receipt:
         bytes_read=sum(piece.read_bytes for piece in unit.pieces),
         bytes_staged=sum(file.size for file in files),
         seconds=time.perf_counter() - started,
+        partitions=proof.partitions(),
+        columns=proof.columns(loader.bounds),
     )
+    _check_conservation(unit, receipt)
+    return receipt
 
 
-def _move_rows(unit: Unit, hops: Hops, loader: Loader) -> Rows:
+def _move_rows(unit: Unit, hops: Hops, loader: Loader, proof: Proof) -> Rows:
     rows = Rows()
     for batch in hops.extract.batches(unit.pieces, CALL_BYTES, whole_partitions=hops.whole_partitions):
         try:
             result = hops.transform(batch.table)
             accepted = hops.accept(result)
-            loader.add(accepted)
+            folders = hops.folders(accepted)
+            # Before anything else is done with them: what comes after this is proved by it.
+            proof.add(accepted, folders)
+            loader.add(accepted, folders)
         except RaybackfillError as error:
             error.where = error.where or batch.where
             raise
@@ -96,17 +107,16 @@ def _counted(batch: Batch, rows_made: int, rows_out: int, hops: Hops) -> Rows:
     return Rows(read=batch.rows_read, out=rows_out, filtered=filtered + fewer, added=more)
 
 
-def _check_conservation(unit: Unit, rows: Rows, files: Sequence[StagedFile]) -> None:
+def _check_conservation(unit: Unit, receipt: Receipt) -> None:
     """Every row is accounted for: this is a check of the hops above, never of the user's job."""
-    went = rows.out + rows.filtered + rows.quarantined + rows.merged + rows.carried
-    staged = sum(file.rows for file in files)
     planned = sum(piece.rows for piece in unit.pieces)
     known = all(piece.rows >= 0 for piece in unit.pieces)
-    as_planned = planned == rows.read or not known
-    if rows.read + rows.added != went or staged != rows.out + rows.carried or not as_planned:
+    wrong = miscounts(receipt)
+    if known and planned != receipt.rows.read:
+        wrong = [*wrong, f"{receipt.rows.read} rows were read of {planned} in the plan"]
+    if wrong:
         raise UnitError(
-            f"rows are not accounted for: {rows.to_json()}, {staged} in staged files, "
-            f"{planned if known else 'an unknown number'} in the plan",
+            f"rows are not accounted for: {'; '.join(wrong)}",
             where=unit.id,
             next="this is a defect of raybackfill or of the store: please report it with this line",
         )

@@ -9,7 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from raybackfill.control.arrow.text_bounds import Bounds, text_bounds
 from raybackfill.storage import ObjectInfo, Upload
+
+STAMP = "raybackfill.attempt"
+"""The key of a file's metadata under which it says which attempt wrote it."""
 
 ROW_GROUP_ROWS_MAX = 1_048_576
 # Level 1 writes about as fast as snappy and a third smaller; higher levels cost more than they save.
@@ -31,9 +35,11 @@ class ParquetFileWriter:
 
     def __init__(self, upload: Upload, schema: pa.Schema, stamp: str) -> None:
         self.rows = 0
+        self.bounds: Bounds = {}
+        self._footers: list[pq.FileMetaData] = []
         self._upload = upload
         # The attempt's ID makes the bytes, and so the tag, of every attempt's file its own.
-        self._schema = schema.with_metadata({"raybackfill.attempt": stamp})
+        self._schema = schema.with_metadata({STAMP: stamp})
         self._sink = _UploadSink(upload)
         self._writer: pq.ParquetWriter | None = None
 
@@ -50,6 +56,7 @@ class ParquetFileWriter:
         if self._writer is None:
             self._writer = self._begin(self._schema.empty_table())
         self._writer.close()
+        self.bounds = text_bounds(self._footers[0], self._schema)
         return self._upload.commit()
 
     def abort(self) -> None:
@@ -63,6 +70,7 @@ class ParquetFileWriter:
             compression_level=ZSTD_LEVEL,
             use_dictionary=dictionary_columns(table),
             write_page_checksum=True,
+            metadata_collector=self._footers,
         )
 
 

@@ -28,8 +28,11 @@ class Staging:
         self.store = MemoryStore()
         self._numbers = iter(range(10**6))
         self.loader = Loader(
-            folders, SCHEMA, self._begin, sort_by=sort_by, file_size=file_size, buffer_bytes_max=buffer
+            SCHEMA, self._begin, sort_by=sort_by, file_size=file_size, buffer_bytes_max=buffer
         )
+
+    def add(self, table: pa.Table) -> None:
+        self.loader.add(table, folders(table))
 
     def _begin(self) -> FileWriter:
         key = f"part-{next(self._numbers):05d}"
@@ -57,7 +60,7 @@ def tables_of(parts: list[list[tuple[str, int]]]) -> list[pa.Table]:
 def test_every_row_is_in_its_folder_in_order(parts: list[list[tuple[str, int]]], buffer: int) -> None:
     staging = Staging(buffer=buffer)
     for table in tables_of(parts):
-        staging.loader.add(table)
+        staging.add(table)
     found: dict[str, list[int]] = {}
     for folder, values in staging.files():
         assert folder not in found, "one file a folder, as long as it is not full"
@@ -70,7 +73,7 @@ def test_every_row_is_in_its_folder_in_order(parts: list[list[tuple[str, int]]],
 def test_sorted_files_are_sorted(parts: list[list[tuple[str, int]]]) -> None:
     staging = Staging(sort_by=("n",), buffer=500)
     for table in tables_of(parts):
-        staging.loader.add(table)
+        staging.add(table)
     found: dict[str, list[int]] = {}
     for folder, values in staging.files():
         assert values == sorted(values)
@@ -84,13 +87,13 @@ def test_sorted_files_are_sorted(parts: list[list[tuple[str, int]]]) -> None:
 def test_a_full_file_is_followed_by_another() -> None:
     staging = Staging(file_size=1, buffer=1)
     for start in range(3):
-        staging.loader.add(tables_of([[("a", start)]])[0])
+        staging.add(tables_of([[("a", start)]])[0])
     assert list(staging.files()) == [("k=a", [0]), ("k=a", [1]), ("k=a", [2])]
 
 
 def test_abort_leaves_nothing_visible() -> None:
     staging = Staging(buffer=1)
-    staging.loader.add(tables_of([[("a", 1), ("b", 2)]])[0])
+    staging.add(tables_of([[("a", 1), ("b", 2)]])[0])
     staging.loader.abort()
     assert staging.store.page("").objects.num_rows == 0
 

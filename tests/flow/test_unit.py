@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from raybackfill.control.arrow.text_bounds import Bounds
 from raybackfill.errors import UnitError
 from raybackfill.flow.extract import Batch
 from raybackfill.flow.unit import Hops, process_unit
@@ -32,7 +33,9 @@ class Loading:
     def __init__(self, more: int) -> None:
         self._rows = more
 
-    def add(self, table: pa.Table) -> None:
+    bounds: Bounds = {}
+
+    def add(self, table: pa.Table, folders: pa.DictionaryArray) -> None:
         self._rows += table.num_rows
 
     def finish(self) -> tuple[StagedFile, ...]:
@@ -47,6 +50,7 @@ def process(*, more_staged: int = 0, rows_read: int = 3, rows_planned: int = 3) 
         extract=Reading(rows_read),  # type: ignore[arg-type]
         transform=lambda table: table,
         accept=lambda table: table,
+        folders=lambda table: pa.repeat("", table.num_rows).dictionary_encode(),
         loader=lambda unit, attempt: Loading(more_staged),  # type: ignore[arg-type, return-value]
         check_folders=lambda folders: None,
         whole_partitions=False,
