@@ -32,8 +32,7 @@ class Loading:
 
     def __init__(self, more: int) -> None:
         self._rows = more
-
-    bounds: Bounds = {}
+        self.bounds: Bounds = {}
 
     def add(self, table: pa.Table, folders: pa.DictionaryArray) -> None:
         self._rows += table.num_rows
