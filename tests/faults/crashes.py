@@ -191,8 +191,8 @@ class _Upload:
     def __init__(self, watched: Watched, key: str, upload: Any) -> None:
         self.write = upload.write
         self.abort = upload.abort
-        commit = watched.noted("commit", lambda _: upload.commit())
-        self.commit = lambda: commit(key)
+        commit = watched.noted("commit", lambda _, **conditions: upload.commit(**conditions))
+        self.commit = lambda **conditions: commit(key, **conditions)
 
 
 @dataclass(frozen=True)
