@@ -15,11 +15,12 @@ from raybackfill.control.running.retry import RetryPolicy
 from raybackfill.control.running.schedule import Schedule
 from raybackfill.engines import Engine, OpenWriter
 from raybackfill.errors import RaybackfillError, TransientError
-from raybackfill.flow.publish import Publication, make_version, show_version
+from raybackfill.flow.publish import Publication, make_version
 from raybackfill.model import Unit, Version
 from raybackfill.observe import Listener
 from raybackfill.storage import ObjectStore
 from raybackfill.table import Table
+from raybackfill.view import View
 from raybackfill.working import Working
 
 
@@ -145,6 +146,6 @@ def _publish(job: Job, clock: Clock, listener: Listener) -> Version | Gate:
     if isinstance(made, Composition):
         job.enter("stopped", reason=made.reason)
         return Gate(made.refused_by, made.reason, made.next)
-    show_version(job.table, made)
+    View(job.table, made).publish(listener.say)
     job.enter("published", version=made.number)
     return made

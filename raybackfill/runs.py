@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from raybackfill.assembly import Assembly
 from raybackfill.checkpoint import Checkpoint
 from raybackfill.checkpoint.recorder import LocalSender, Recorder
 from raybackfill.clock import system_clock
@@ -33,6 +34,7 @@ from raybackfill.storage.meter import KINDS, Meter
 from raybackfill.storage.probe import probe
 from raybackfill.table import Table
 from raybackfill.version import VERSION
+from raybackfill.view import repair_view
 from raybackfill.wiring import Stores, make_engine
 from raybackfill.worker import UnitWork, WriterOpening, new_writer
 
@@ -124,6 +126,7 @@ class OpenedRun:
             self.refuse_live(now)
         for lack in missing:
             listener.say(f"the store has no {lack}")
+        repair_view(self.table(), listener.say)
         driver = clock.new_id()
         checkpoint = self.checkpoint()
         local = LocalSender(new_writer(checkpoint.journal, driver))
@@ -188,6 +191,7 @@ class OpenedRun:
             on_empty=self.plan.recipe.spec.target.on_empty,
             pinned=self.plan.target_files,
             units={leaf: ledger.decided[leaf] for unit in units for leaf in ledger.leaves(unit)},
+            write_empty=Assembly(self.plan.recipe, self.stores, b"", self.paths.run_id).write_empty,
         )
 
 

@@ -28,6 +28,7 @@ class Kept(MemoryStore):
     """A memory store that can be copied at any time. Copies share their tags' numbers: a tag is never
     given twice, whatever was lost in between."""
 
+    scheme = "file"
     _shared_numbers = itertools.count(1)
 
     def __init__(self) -> None:

@@ -51,7 +51,7 @@ def _last_first(act: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
 
 # Of what goes side by side, nothing promises that the first one comes first.
 LAST_FIRST = {
-    "raybackfill.table.in_parallel": _last_first,
+    "raybackfill.view.in_parallel": _last_first,
     "raybackfill.flow.publish.in_parallel": _last_first,
 }
 

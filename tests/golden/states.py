@@ -108,7 +108,7 @@ def leave_within_publish(store: MemoryStore, patch: pytest.MonkeyPatch) -> None:
     """The same run, taken up again and cut off while its version was brought to the paths."""
     leave_in_the_middle(store, patch)
     patch.setattr(parallel, "THREADS", 1)
-    with this_process(DiesWithinPublish(store)), pytest.raises(Crashed):
+    with this_process(DiesWithinPublish(store, scheme=store.scheme)), pytest.raises(Crashed):
         backfill(CONFIG).newest_run().resume(engine="inline", retry_failed=True, take_over=True)
 
 
