@@ -66,6 +66,9 @@ class Rows:
     def __add__(self, other: Rows) -> Rows:
         return Rows(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Rows)))
 
+    def __sub__(self, other: Rows) -> Rows:
+        return Rows(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(Rows)))
+
     def to_json(self) -> dict[str, int]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
@@ -207,8 +210,8 @@ class Receipt:
 
 
 def checksum(data: bytes) -> str:
-    """What tells whether a stored document is still the one that was written: half of its SHA-256."""
-    return sha256(data).hexdigest()[:32]
+    """What tells whether a stored document is still the one that was written: 64 bits of its SHA-256."""
+    return sha256(data).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
