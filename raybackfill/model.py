@@ -146,7 +146,7 @@ class Receipt:
     """What one attempt at a unit staged, and how many rows went where.
 
     `partitions` and `columns` tell of the rows as they were before they were written; None where the
-    receipt is of a version that did not look.
+    receipt is of a version that did not look. That took `proof_seconds` of all the `seconds`.
     """
 
     unit: str
@@ -159,6 +159,7 @@ class Receipt:
     seconds: float = 0.0
     partitions: tuple[PartitionProof, ...] | None = None
     columns: Mapping[str, ColumnFacts] = field(default_factory=dict)
+    proof_seconds: float = 0.0
 
     @property
     def digest(self) -> Digest:
@@ -186,7 +187,8 @@ class Receipt:
             {"partition": p.partition, "rows": p.rows, "digest": str(p.digest)} for p in self.partitions
         ]
         columns = {name: asdict(facts) for name, facts in self.columns.items()}
-        return {**content, "digest": str(self.digest), "partitions": proofs, "columns": columns}
+        proved = {"digest": str(self.digest), "partitions": proofs, "columns": columns}
+        return {**content, **proved, "proof_seconds": self.proof_seconds}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Receipt:
@@ -206,6 +208,7 @@ class Receipt:
             seconds=value["seconds"],
             partitions=proofs,
             columns={name: ColumnFacts(**facts) for name, facts in value.get("columns", {}).items()},
+            proof_seconds=value.get("proof_seconds", 0.0),
         )
 
 

@@ -73,6 +73,7 @@ def process_unit(unit: Unit, attempt: str, hops: Hops) -> Receipt:
         seconds=time.perf_counter() - started,
         partitions=proof.partitions(),
         columns=proof.columns(loader.bounds),
+        proof_seconds=proof.seconds,
     )
     _check_conservation(unit, receipt)
     return receipt
