@@ -16,7 +16,7 @@ from raybackfill.storage import ObjectInfo, ObjectStore
 from raybackfill.storage.listing import list_objects
 from raybackfill.storage.parallel import in_parallel
 from raybackfill.table import Table
-from raybackfill.view import repair_view
+from raybackfill.table.view import View, repair_view
 
 # Each failure means that somebody else's publish succeeded: more than these is no coincidence.
 COMMIT_ATTEMPTS = 5
@@ -47,8 +47,7 @@ def read_receipts(store: ObjectStore, paths: RunPaths, units: Mapping[str, str])
 
 
 def write_receipt(store: ObjectStore, paths: RunPaths, receipt: Receipt) -> None:
-    data = json.dumps(receipt.to_json(), separators=(",", ":")).encode()
-    store.put(paths.receipt(receipt.unit, receipt.attempt), data)
+    store.put(paths.receipt(receipt.unit, receipt.attempt), receipt.to_bytes())
 
 
 def make_version(
@@ -151,3 +150,8 @@ def _check_staged(store: ObjectStore, paths: RunPaths, files: Sequence[TableFile
             where=lost[0],
             next="nothing was published; run the backfill again: raybackfill run CONFIG --new",
         )
+
+
+def show_version(table: Table, version: Version, say: Callable[[str], None]) -> None:
+    """Bring the paths to the version and look whether they show it."""
+    View(table, version).publish(say)

@@ -47,7 +47,7 @@ from raybackfill.sources import Source
 from raybackfill.spec import BackfillSpec, arrow_type
 from raybackfill.storage import ObjectStore
 from raybackfill.table import Table, without_empty_files
-from raybackfill.view import paths_behind
+from raybackfill.table.view import paths_behind
 
 SAMPLE_ROWS = 2_000
 SAMPLE_OBJECTS_MAX = 8

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 import pyarrow as pa
 
-from raybackfill.model import StagedFile, TableFile
+from raybackfill.model import StagedFile, TableFile, Version
 from raybackfill.paths import slot
 
 NAMED_MAX = 5
 NOTHING_SHOWN: Mapping[str, TableFile] = {}
+
+PINNED = pa.schema(
+    [
+        pa.field("path", pa.string()),
+        pa.field("size", pa.int64()),
+        pa.field("tag", pa.string()),
+        pa.field("folder", pa.string()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,25 @@ def _composed(
         retired=tuple(sorted(retired.values(), key=lambda file: file.path)),
         surplus=tuple(sorted(retired.keys() - paths)),
     )
+
+
+def pinned_again(
+    version: Version, current: pa.Table, rejected: Container[str], shown: Mapping[str, TableFile]
+) -> pa.Table:
+    """The same as `pinned` for a run that publishes once more, over a version of its own: the files that
+    it brought, those of `rejected` attempts as they are now, because these were found damaged. `current`
+    and `shown`: what its paths hold now, and which of it is the version's."""
+    found = {row["path"]: row for row in current.to_pylist()}
+    rows = []
+    for file in version.files:
+        if file.since != version.number or file.is_empty:
+            continue
+        as_it_is = file.stamp in rejected or file.path in shown
+        now = found.get(file.path) if as_it_is else {"size": file.size, "tag": file.tag}
+        if now is not None:
+            folder = folder_of(file.path)
+            rows.append({"path": file.path, "size": now["size"], "tag": now["tag"], "folder": folder})
+    return pa.Table.from_pylist(rows, PINNED)
 
 
 def _slots(staged: Mapping[str, Sequence[StagedFile]], number: int) -> list[TableFile]:

@@ -70,11 +70,8 @@ def came_back(path: str, there: Content, older: Sequence[Version]) -> bool:
     return any(file.path == path and file.is_shown_by(there.tag, there.size, there.stamp) for file in brought)
 
 
-def not_shown(version: Version, present: Mapping[str, Content]) -> list[str]:
+def not_shown(version: Version, present: Mapping[str, Content], shown: Mapping[str, TableFile]) -> list[str]:
     """The paths that hold something else than the version says, or nothing where it has rows; and those
-    which it does not name at all. By tags alone: a copy may have another one and be the same file."""
-    wanted = {file.path: file for file in version.files}
-    found = [path for path, there in present.items() if path not in wanted or wanted[path].tag != there.tag]
-    return sorted(
-        found + [path for path, file in wanted.items() if path not in present and not file.is_empty]
-    )
+    which it does not name at all. `shown`: the files of the version that lie where they should."""
+    other = [path for path in present if path not in shown]
+    return sorted(other + [f.path for f in version.files if f.path not in present and not f.is_empty])

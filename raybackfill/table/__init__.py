@@ -39,6 +39,9 @@ class Table:
         keys = list_objects(self.store, self.paths.versions)["key"]
         return self._read(keys[-1].as_py()) if len(keys) else None
 
+    def version(self, number: int) -> Version | None:
+        return self._read(self.paths.version(number)) if self.has_version(number) else None
+
     def version_of(self, run_id: str, above: int) -> Version | None:
         """The version that this run made, if it did. `above`: the version that the plan saw."""
         keys = list_objects(self.store, self.paths.versions)["key"].to_pylist()
@@ -47,10 +50,8 @@ class Table:
 
     def below(self, number: int, most: int) -> list[Version]:
         """The versions before this one, at most so many of the newest."""
-        return in_parallel(self.version, range(max(number - most, 1), number))
-
-    def version(self, number: int) -> Version:
-        return self._read(self.paths.version(number))
+        keys = [self.paths.version(below) for below in range(max(number - most, 1), number)]
+        return in_parallel(self._read, keys)
 
     def has_version(self, number: int) -> bool:
         """In one request: versions are numbered without a gap."""

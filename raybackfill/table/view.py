@@ -108,7 +108,7 @@ class View:
         listing = self._table.listing()
         there = {row["path"]: Content(row["tag"], row["size"]) for row in listing.to_pylist()}
         shown = self._table.shown(self._version, listing)
-        suspects = [path for path in not_shown(self._version, there) if path in there and path not in shown]
+        suspects = [path for path in not_shown(self._version, there, shown) if path in there]
         older = self._table.below(self._version.number, OLDER_MAX) if suspects else []
         wanted = {file.path: file for file in self._version.files}
         found = in_parallel(self._look, suspects)
