@@ -23,7 +23,15 @@ from raybackfill.control.proving.reconciling import check_rows
 from raybackfill.errors import RaybackfillError, SpecError, TransientError
 
 ROWS_AT_ONCE = 10_000
-_QUERY = re.compile(r"(\s|--[^\n]*\n|/\*.*?\*/|\()*(select|with|values|table)\b", re.IGNORECASE | re.DOTALL)
+_QUERY = re.compile(r"[\s(]*(select|with|values|table)\b", re.IGNORECASE)
+_WRITES = re.compile(
+    r"\b(insert|update|delete|merge|into|create|alter|drop|truncate|grant|call|exec|execute)\b", re.IGNORECASE
+)
+_NO_WORDS = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)
+"""Texts, quoted names and comments."""
+
+# Some drivers begin no transaction before a query that writes, so that none could be rolled back.
+_READ_ONLY = {"sqlite": "pragma query_only = on", "postgresql": "set transaction read only"}
 _SECRET = re.compile(r"(?i)pass|pwd|secret|token|key|odbc_connect")
 
 
@@ -34,10 +42,11 @@ def check_database(url: str) -> None:
 
 def ask_database(url: str, query: str) -> pa.Table:
     """The rows of one query. SpecError where it is wrong; TransientError where nobody answers."""
-    if not _QUERY.match(query):
-        raise SpecError("a database is only asked", next="write one query that begins with select or with")
+    _refuse_writes(query)
     engine = _engine(url)
     with _connected(engine) as connection, _translated(engine):
+        if engine.dialect.name in _READ_ONLY:
+            connection.exec_driver_sql(_READ_ONLY[engine.dialect.name])
         options = {"no_parameters": True, "stream_results": True}
         result = connection.execution_options(**options).exec_driver_sql(query)
         names = list(result.keys())
@@ -48,6 +57,18 @@ def ask_database(url: str, query: str) -> pa.Table:
                 column.extend(values)
     arrays = [_array(name, values) for name, values in zip(names, columns, strict=True)]
     return pa.Table.from_arrays(arrays, names)
+
+
+def _refuse_writes(query: str) -> None:
+    words = _NO_WORDS.sub(" ", query)
+    if not _QUERY.match(words):
+        raise SpecError("a database is only asked", next="write one query that begins with select or with")
+    writes = _WRITES.search(words)
+    if writes is not None:
+        raise SpecError(
+            f"a database is only asked, and the query says {writes[0]}",
+            next="leave it out; a column of that name needs quotes",
+        )
 
 
 def _engine(text: str) -> Engine:
