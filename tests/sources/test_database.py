@@ -149,6 +149,7 @@ def test_no_file_is_made_where_there_is_no_database(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.filterwarnings("ignore:Query string argument")
 def test_nobody_who_answers_is_transient_and_no_password_is_shown(
     monkeypatch: pytest.MonkeyPatch, shop: str
 ) -> None:

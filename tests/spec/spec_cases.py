@@ -152,7 +152,7 @@ REFUSED = [
     (
         "verify.reconcile",
         "[{source: a, target: b, key: c}]",
-        "the keys here are source, target, keys, tolerance",
+        "he keys here are source, target, keys, tolerance",
     ),
     ("verify.reconcile", "[{source: a, target: b, keys: [c, c]}]", "c is named twice"),
     ("verify.reconcile", "[{source: a, target: b, tolerance: 1e-3}]", "1e-3 is not a tolerance"),

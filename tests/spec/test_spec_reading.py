@@ -36,6 +36,19 @@ from raybackfill.spec import (
 )
 
 
+VERIFY = VerifySpec(
+    "sample",
+    (
+        ReconcileSpec(
+            QuerySpec("select a, b from orders", database="postgresql://me@db/shop"),
+            QuerySpec("select a, b from target", database_env="WAREHOUSE_URL"),
+            ("a",),
+            "0.1%",
+        ),
+    ),
+)
+
+
 def test_the_smallest_config_has_the_defaults_of_the_values(read: Read) -> None:
     assert read() == BackfillSpec(
         name="orders",
@@ -94,17 +107,7 @@ def test_every_key_reaches_its_value(read: Read) -> None:
         order="newest_first",
         limits=LimitsSpec(2_000_000_000, 8),
         retries=RetriesSpec(6, 0.025),
-        verify=VerifySpec(
-            "sample",
-            (
-                ReconcileSpec(
-                    QuerySpec("select a, b from orders", database="postgresql://me@db/shop"),
-                    QuerySpec("select a, b from target", database_env="WAREHOUSE_URL"),
-                    ("a",),
-                    "0.1%",
-                ),
-            ),
-        ),
+        verify=VERIFY,
     )
 
 
