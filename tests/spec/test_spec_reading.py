@@ -35,7 +35,6 @@ from raybackfill.spec import (
     spec_from_document,
 )
 
-
 VERIFY = VerifySpec(
     "sample",
     (
