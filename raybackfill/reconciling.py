@@ -146,7 +146,7 @@ def _located(where: str, function: Callable[..., Any], *args: Any) -> Any:
 
 def _check(query: QuerySpec) -> None:
     if query.is_outside:
-        check_database(_url(query))
+        check_database(_url(query), query.sql)
     else:
         check_view_query(query.sql)
 

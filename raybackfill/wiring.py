@@ -179,11 +179,11 @@ def check_view_query(query: str) -> None:
     check_stable(query)
 
 
-def check_database(url: str) -> None:
+def check_database(url: str, query: str) -> None:
     require("sqlalchemy", "a query to a database", "database")
     from raybackfill.sources import database
 
-    database.check_database(url)
+    database.check_database(url, query)
 
 
 def ask_database(url: str, query: str) -> pa.Table:

@@ -217,6 +217,7 @@ def test_what_a_person_reads_of_entries_that_agree_repeat_or_are_empty(project: 
             ["SQLAlchemy knows no database nosuch"],
         ),
         (entry(query("select 1 as id"), "select id from target"), ["there is no database", "truth.db"]),
+        (entry(query("delete from shops"), "select id from target"), ["a database is only asked"]),
         (
             entry("{database_env: NO_SUCH_URL, sql: select 1}", "select id from target"),
             ["environment has no NO_SUCH_URL"],

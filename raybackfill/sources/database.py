@@ -35,8 +35,10 @@ _READ_ONLY = {"sqlite": "pragma query_only = on", "postgresql": "set transaction
 _SECRET = re.compile(r"(?i)pass|pwd|secret|token|key|odbc_connect")
 
 
-def check_database(url: str) -> None:
-    """SpecError where the URL is none, or its driver is not installed. Nothing is connected to."""
+def check_database(url: str, query: str) -> None:
+    """SpecError for a query that writes, a URL that is none, or a driver that is not installed. Nothing is
+    connected to."""
+    _refuse_writes(query)
     _engine(url).dispose()
 
 

@@ -141,7 +141,7 @@ def test_a_url_that_leads_nowhere(url: str, kind: type[RaybackfillError], words:
     assert type(error) is kind
     assert words in error.message
     with pytest.raises(SpecError):
-        check_database(url)
+        check_database(url, "select 1 as one")
 
 
 def test_no_file_is_made_where_there_is_no_database(tmp_path: Path) -> None:
