@@ -7,47 +7,31 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
 
 from raybackfill.assembly import Assembly
-from raybackfill.control.planning.partitioning import Partitioning
 from raybackfill.control.planning.plan import Plan, Recipe
 from raybackfill.control.proving.reconciling import Reconciliation, reconcile
 from raybackfill.errors import RaybackfillError, SpecError
-from raybackfill.flow.extract import Extract, PathValues
-from raybackfill.flow.unit import CALL_BYTES
-from raybackfill.model import Piece
-from raybackfill.paths import RunPaths, key_of
-from raybackfill.spec import QuerySpec, ReconcileSpec, SourceSpec
-from raybackfill.storage import ObjectStore
+from raybackfill.paths import RunPaths
+from raybackfill.reconciling.rows import Rows, WrittenFile
+from raybackfill.spec import QuerySpec, ReconcileSpec
 from raybackfill.wiring import (
     Stores,
     ask_database,
     check_database,
     check_view_query,
-    make_source,
     make_views,
 )
+
+__all__ = ["Reconciled", "WrittenFile", "check_reconcile", "reconcile_run"]
 
 SOURCE, TARGET = "source", "target"
 
 Tables = Callable[[Sequence[str]], Iterable[pa.Table]]
 ViewRows = Mapping[str, tuple[pa.Schema, Tables]]
-
-
-@dataclass(frozen=True)
-class WrittenFile:
-    """A file that a run wrote, where it lies now: staged, or at its path in the table. `partition` is the
-    folder that it is for."""
-
-    store: ObjectStore
-    key: str
-    size: int
-    tag: str
-    partition: str
 
 
 @dataclass(frozen=True)
@@ -80,7 +64,7 @@ def reconcile_run(
     Each view that is named is read once, for all entries. SpecError names the query that is wrong, before
     any row is read where that can be seen; TransientError a database that does not answer.
     """
-    rows = _Rows(plan, Assembly(plan.recipe, stores, b"", run.run_id), files)
+    rows = Rows(plan, Assembly(plan.recipe, stores, b"", run.run_id), files)
     return _reconciled(
         plan.recipe,
         {SOURCE: (plan.recipe.row_schema, rows.source), TARGET: (plan.recipe.output_schema, rows.target)},
@@ -169,50 +153,3 @@ def _url(query: QuerySpec) -> str:
 
 def _query_json(query: QuerySpec) -> dict[str, Any]:
     return {"sql": query.sql, "database": query.database, "database_env": query.database_env}
-
-
-class _Rows:
-    """The rows behind the views: those of the plan's source as the job gets them, and those that the run
-    wrote, the ones that it carried over among them."""
-
-    def __init__(self, plan: Plan, assembly: Assembly, files: Sequence[WrittenFile]) -> None:
-        self._plan = plan
-        self._assembly = assembly
-        self._files = files
-
-    def source(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        self._refuse_replaced_source()
-        extract = self._assembly.extract(scoped=True)
-        for unit in self._plan.units():
-            if unit.stage == "work":
-                for batch in extract.batches(unit.pieces, CALL_BYTES):
-                    yield batch.table
-
-    def target(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        recipe = self._plan.recipe
-        spec = recipe.spec.target
-        layout = Partitioning(spec.partition_by, spec.timezone)
-        needed = pa.schema([recipe.output_schema.field(name) for name in columns])
-        in_files = set(layout.file_columns(recipe.output_schema))
-        of_files = pa.schema([field for field in needed if field.name in in_files])
-        partitions = {file.key: file.partition for file in self._files}
-
-        def path_values(keys: Sequence[str]) -> list[PathValues]:
-            return [PathValues(layout.restore(partitions[key], recipe.output_schema)) for key in keys]
-
-        source = make_source(spec.format, SourceSpec(spec.uri))
-        for _, files in groupby(self._files, key=lambda file: id(file.store)):
-            of_one_store = list(files)
-            extract = Extract(of_one_store[0].store, source, path_values, of_files, needed, [], spec.timezone)
-            pieces = [Piece(file.key, file.size, file.tag, None, -1, 0) for file in of_one_store]
-            for batch in extract.batches(pieces, CALL_BYTES):
-                yield batch.table
-
-    def _refuse_replaced_source(self) -> None:
-        root = key_of(self._plan.recipe.spec.target.uri) + "/"
-        if self._plan.recipe.spec.in_place and any(file.key.startswith(root) for file in self._files):
-            raise SpecError(
-                "the source is the table itself, and this run has replaced what it read there",
-                where="verify.reconcile",
-                next="compare what was published with a database; the view source is there until then",
-            )
