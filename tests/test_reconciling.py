@@ -217,6 +217,10 @@ def test_what_a_person_reads_of_entries_that_agree_repeat_or_are_empty(project: 
             ["SQLAlchemy knows no database nosuch"],
         ),
         (entry(query("select 1 as id"), "select id from target"), ["there is no database", "truth.db"]),
+        (
+            entry(query("select 1 as id", "sqlite://"), "select nope from target"),
+            ["reconcile[0].target", "nope"],
+        ),
         (entry(query("delete from shops"), "select id from target"), ["a database is only asked"]),
         (
             entry("{database_env: NO_SUCH_URL, sql: select 1}", "select id from target"),

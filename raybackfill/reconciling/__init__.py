@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,10 +28,7 @@ from raybackfill.wiring import (
 
 __all__ = ["Reconciled", "WrittenFile", "check_reconcile", "reconcile_run"]
 
-SOURCE, TARGET = "source", "target"
-
 Tables = Callable[[Sequence[str]], Iterable[pa.Table]]
-ViewRows = Mapping[str, tuple[pa.Schema, Tables]]
 
 
 @dataclass(frozen=True)
@@ -65,10 +62,9 @@ def reconcile_run(
     any row is read where that can be seen; TransientError a database that does not answer.
     """
     rows = Rows(plan, Assembly(plan.recipe, stores, b"", run.run_id), files)
-    return _reconciled(
-        plan.recipe,
-        {SOURCE: (plan.recipe.row_schema, rows.source), TARGET: (plan.recipe.output_schema, rows.target)},
-    )
+    with _opened(plan.recipe, rows.source, rows.target) as views:
+        entries = enumerate(plan.recipe.spec.verify.reconcile)
+        return [_compared(entry, _where(index), views) for index, entry in entries]
 
 
 def check_reconcile(recipe: Recipe) -> None:
@@ -78,39 +74,39 @@ def check_reconcile(recipe: Recipe) -> None:
     def no_rows(columns: Sequence[str]) -> Iterator[pa.Table]:
         return iter(())
 
-    _reconciled(
-        recipe,
-        {SOURCE: (recipe.row_schema, no_rows), TARGET: (recipe.output_schema, no_rows)},
-        ask_outside=False,
-    )
+    with _opened(recipe, no_rows, no_rows) as views:
+        for index, entry in enumerate(recipe.spec.verify.reconcile):
+            if not (entry.source.is_outside or entry.target.is_outside):
+                _compared(entry, _where(index), views)
+                continue
+            for side, query in _sides(entry, _where(index)):
+                if not query.is_outside:
+                    _located(side, _answer, query, views)
 
 
-def _reconciled(recipe: Recipe, views: ViewRows, *, ask_outside: bool = True) -> list[Reconciled]:
-    entries = recipe.spec.verify.reconcile
-    asked = [
-        (side, query)
-        for index, entry in enumerate(entries)
-        for side, query in (
-            (f"{_where(index)}.source", entry.source),
-            (f"{_where(index)}.target", entry.target),
-        )
-    ]
-    for where, query in asked:
+@contextmanager
+def _opened(recipe: Recipe, source: Tables, target: Tables) -> Iterator[Any]:
+    """What answers the queries over views; None where there is none."""
+    entries = enumerate(recipe.spec.verify.reconcile)
+    sides = [side for index, entry in entries for side in _sides(entry, _where(index))]
+    for where, query in sides:
         _located(where, _check, query)
-    inside = [query.sql for _, query in asked if not query.is_outside]
-    memory_bytes = recipe.spec.limits.worker_memory
-    with make_views(views, inside, recipe.spec.timezone, memory_bytes) if inside else nullcontext() as opened:
-        found = []
-        for index, entry in enumerate(entries):
-            if ask_outside or not (entry.source.is_outside or entry.target.is_outside):
-                found.append(_compared(entry, _where(index), opened))
-    return found
+    inside = [query.sql for _, query in sides if not query.is_outside]
+    if not inside:
+        yield None
+        return
+    views = {"source": (recipe.row_schema, source), "target": (recipe.output_schema, target)}
+    with make_views(views, inside, recipe.spec.timezone, recipe.spec.limits.worker_memory) as opened:
+        yield opened
+
+
+def _sides(entry: ReconcileSpec, where: str) -> list[tuple[str, QuerySpec]]:
+    return [(f"{where}.source", entry.source), (f"{where}.target", entry.target)]
 
 
 def _compared(entry: ReconcileSpec, where: str, views: Any) -> Reconciled:
     started = time.perf_counter()
-    source = _located(f"{where}.source", _answer, entry.source, views)
-    target = _located(f"{where}.target", _answer, entry.target, views)
+    source, target = (_located(side, _answer, query, views) for side, query in _sides(entry, where))
     found = _located(where, reconcile, source, target, entry.keys, entry.tolerance)
     return Reconciled(entry, found, time.perf_counter() - started)
 
