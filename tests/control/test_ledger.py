@@ -104,12 +104,16 @@ def test_the_ledger_survives_its_document() -> None:
     ledger = applied(
         epoch_entry(1, driver="A", writer="w", host="h", at="t"),
         receipt_entry(receipt("a", "1", 5)),
+        receipt_entry(proved("e", "3", 7)),
+        redo_entry(receipt_entry(proved("e", "3", 7)), "damaged"),
+        receipt_entry(proved("e", "4", 9)),
         split("b", "c", "d"),
         failure_entry("c", "2", LOST),
         set_aside_entry("c"),
+        verified_entry({"result": "failed"}, {}),
         state_entry("stopped", reason="why", requests={"put": 3}),
     )
-    assert Ledger.from_document(ledger.to_document(), dict(ledger.decided)) == ledger
+    assert Ledger.from_document(ledger.to_document(), dict(ledger.decided), dict(ledger.seals)) == ledger
 
 
 @pytest.mark.parametrize("edge", sorted(TRANSITIONS))
