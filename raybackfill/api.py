@@ -26,6 +26,7 @@ from raybackfill.planning.parts import PlanningParts, look_at_source
 from raybackfill.planning.planner import make_plan
 from raybackfill.planning.store import load_plan, save_plan
 from raybackfill.proving import Proof
+from raybackfill.reconciling import check_reconcile
 from raybackfill.runs import OpenedRun, create_run, newest_run, newest_runs, open_run_at
 from raybackfill.spec import BackfillSpec, StorageSpec, read_moment, read_spec
 from raybackfill.spec.locations import read_location
@@ -177,6 +178,7 @@ class Backfill:
         code = self._code()
         moment = now() if as_of is None else _instant(as_of, self.spec.timezone)
         plan = make_plan(self.spec, PlanningParts(self.spec, stores), code, moment)
+        check_reconcile(plan.recipe)
         save_plan(stores.state, self._plan_paths(plan.id), plan, code.bundle)
         return plan, code
 

@@ -186,7 +186,7 @@ class OpenedRun:
 
     @property
     def _read_back(self) -> str:
-        return "full"
+        return self.plan.recipe.spec.verify.read_back
 
     def proving(self) -> Proving:
         return Proving(self.paths, self.plan, self.stores, self.table(), self._work())

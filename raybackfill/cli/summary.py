@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from raybackfill.api import Run
+from raybackfill.cli.reconciled import reconciled_lines
 from raybackfill.observe.words import amount, duration, plural, size
 from raybackfill.paths import key_of
 
@@ -96,6 +97,8 @@ def verify_text(found: Mapping[str, Any]) -> str:
         *((("repaired", f"{plural(repaired, 'unit')} worked on again"),) if repaired else ()),
         *(("", text) for text in _superseded(found)),
         *((check["result"], _check(check)) for check in found["checks"]),
+        *(("", text) for text in reconciled_lines(found["reconcile"])),
+        *((("", f"not reconciled: {skipped}"),) if (skipped := found["reconcile_skipped"]) else ()),
         *(("found", _finding(finding)) for finding in found["findings"][:FINDINGS_SHOWN_MAX]),
         *(("", f"and {more:,} more") for more in [found["findings_count"] - FINDINGS_SHOWN_MAX] if more > 0),
         ("digest", found["digest"]),

@@ -132,6 +132,39 @@ class RetriesSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class QuerySpec:
+    """A query over this run's rows (the views `source` and `target`) or, where one of the two is given,
+    over a database: by its URL, or by the environment variable that holds it."""
+
+    sql: str
+    database: str | None = None
+    database_env: str | None = None
+
+    @property
+    def is_outside(self) -> bool:
+        return self.database is not None or self.database_env is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileSpec:
+    """Two queries that must give the same rows. Without `keys`, the source's first column tells rows
+    apart; `tolerance` is how far two numbers may be apart: "0.01", or a share of the larger, "0.1%"."""
+
+    source: QuerySpec
+    target: QuerySpec
+    keys: tuple[str, ...] = ()
+    tolerance: str = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySpec:
+    """`read_back`: how much of what was written is read again ("full", "sample", "none")."""
+
+    read_back: str = "full"
+    reconcile: tuple[ReconcileSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BackfillSpec:
     name: str
     source: SourceSpec
@@ -143,6 +176,7 @@ class BackfillSpec:
     order: str = "oldest_first"
     limits: LimitsSpec = LimitsSpec()
     retries: RetriesSpec = RetriesSpec()
+    verify: VerifySpec = VerifySpec()
 
     @property
     def in_place(self) -> bool:

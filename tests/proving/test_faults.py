@@ -76,7 +76,7 @@ def test_a_finding_names_its_partition(shop: Shop) -> None:
 def test_a_slip_of_a_hop_never_reaches_the_table(
     shop: Shop, slip: Slip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slip.slip(monkeypatch)
+    slip.slip(monkeypatch, shop)
     try:
         run = shop.run(publish=True)
     except RaybackfillError as error:

@@ -20,6 +20,8 @@ from raybackfill.spec import (
     LimitsSpec,
     Moment,
     PartitionField,
+    QuerySpec,
+    ReconcileSpec,
     RetriesSpec,
     ScopeSpec,
     SourceSpec,
@@ -27,9 +29,22 @@ from raybackfill.spec import (
     TableSpec,
     TargetSpec,
     TransformSpec,
+    VerifySpec,
     read_spec,
     spec_document,
     spec_from_document,
+)
+
+VERIFY = VerifySpec(
+    "sample",
+    (
+        ReconcileSpec(
+            QuerySpec("select a, b from orders", database="postgresql://me@db/shop"),
+            QuerySpec("select a, b from target", database_env="WAREHOUSE_URL"),
+            ("a",),
+            "0.1%",
+        ),
+    ),
 )
 
 
@@ -91,6 +106,7 @@ def test_every_key_reaches_its_value(read: Read) -> None:
         order="newest_first",
         limits=LimitsSpec(2_000_000_000, 8),
         retries=RetriesSpec(6, 0.025),
+        verify=VERIFY,
     )
 
 
