@@ -19,6 +19,7 @@ from raybackfill.code import Code, bundle_job, no_code
 from raybackfill.control.planning.plan import Plan, difference_of_requests
 from raybackfill.control.proving.gate import Gate
 from raybackfill.control.proving.verification import verify_document
+from raybackfill.endings.rollback import rollback
 from raybackfill.errors import FencedError, SpecError
 from raybackfill.observe import Listener, Silent
 from raybackfill.paths import PlanPaths, RunPaths, key_of, runs
@@ -280,6 +281,15 @@ class Run:
             )
             proof = self._opened.verify(read_back, **place)  # type: ignore[arg-type]
         return self._proved(proof, repaired=len(bad) if repair else 0)
+
+    def rollback(self, *, listener: Listener | None = None, take_over: bool = False) -> Run:
+        """Bring back what it replaced, as a new version of the table: the rows of each partition, proved by
+        their digests, under files of another tag. What it did not touch stays.
+
+        Refused (Run.gate) where another run published since, which must be taken back first, or where
+        what it published was changed. Goes on where an earlier try stopped.
+        """
+        return Run(self._opened, rollback(self._opened, listener or Silent(), take_over=take_over))
 
     def _proved(self, proof: Proof, repaired: int) -> dict[str, Any]:
         status = self.status()

@@ -149,6 +149,10 @@ class RunPaths:
         """The file without rows that a version puts into the paths which it leaves without rows."""
         return join(self.root, "empty", f"{version:010d}-{epoch:010d}.staged")
 
+    def restored(self, version: int, epoch: int, path: str) -> str:
+        """A file that comes back when the run is taken back."""
+        return join(self.root, "restored", f"{version:010d}-{epoch:010d}", path + ".staged")
+
     def previous(self, version: int, path: str) -> str:
         return join(self.root, "previous", f"{version:010d}", path + ".previous")
 

@@ -33,7 +33,7 @@ from raybackfill.paths import PlanPaths, RunPaths, TablePaths, key_of, parent, r
 from raybackfill.planning.store import load_plan
 from raybackfill.proving import Proof, Proving
 from raybackfill.spec import BackfillSpec, spec_document
-from raybackfill.storage import ObjectStore
+from raybackfill.storage import ObjectInfo, ObjectStore
 from raybackfill.storage.listing import list_folders
 from raybackfill.storage.meter import KINDS, Meter
 from raybackfill.storage.probe import probe
@@ -226,8 +226,12 @@ class OpenedRun:
             on_empty=self.plan.recipe.spec.target.on_empty,
             pinned=pinned,
             units={leaf: ledger.decided[leaf] for unit in units for leaf in ledger.leaves(unit)},
-            write_empty=Assembly(self.plan.recipe, self.stores, b"", self.paths.run_id).write_empty,
+            write_empty=self.write_empty,
         )
+
+    def write_empty(self, key: str, stamp: str) -> ObjectInfo:
+        """A file of the target without rows, in the state."""
+        return Assembly(self.plan.recipe, self.stores, b"", self.paths.run_id).write_empty(key, stamp)
 
 
 def create_run(store: ObjectStore, spec: BackfillSpec, plan: Plan, at: str, suffix: str) -> OpenedRun:

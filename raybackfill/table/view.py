@@ -101,7 +101,8 @@ class View:
         store = self._table.state_store
         if self._lies_elsewhere or store.head(self._run.run) is None:
             return False
-        return Checkpoint(store, self._run).ledger.state in FINAL
+        # A run that is being taken back may have made a version that nobody has shown yet.
+        return Checkpoint(store, self._run).ledger.state in FINAL - {"rolling_back"}
 
     def revived(self) -> list[Slot]:
         """The paths at which a file of an older version came back after newer ones had replaced it."""
