@@ -31,6 +31,7 @@ from raybackfill.runs import OpenedRun, create_run, newest_run, newest_runs, ope
 from raybackfill.spec import BackfillSpec, StorageSpec, read_moment, read_spec
 from raybackfill.spec.locations import read_location
 from raybackfill.storage.meter import Meter
+from raybackfill.table.view import repair_view
 from raybackfill.wiring import Stores, state_store
 
 NO_OVERRIDES: Mapping[str, str] = {}
@@ -130,7 +131,10 @@ class Backfill:
             listener.say(f"going on with {unfinished.paths.run_id}")
             opened = unfinished
         else:
-            plan = plan or self._plan(as_of, stores)[0]
+            if plan is None:
+                # What a publish left undone that was cut off is to be seen as it was meant.
+                repair_view(PlanningParts(self.spec, stores).table, listener.say)
+                plan, _ = self._plan(as_of, stores)
             opened = create_run(stores.state, self.spec, plan, now(), secrets.token_hex(2))
         gate = opened.carry_out(
             engine=engine,

@@ -12,6 +12,7 @@ from raybackfill.control.planning.plan import Plan
 from raybackfill.control.proving.evidence import Verdict
 from raybackfill.control.proving.placing import places_in_table
 from raybackfill.control.proving.sampling import read_back_units
+from raybackfill.control.proving.slots import Content, not_shown
 from raybackfill.control.proving.verification import Verification
 from raybackfill.control.running.entries import Entry, redo_entry
 from raybackfill.control.running.ledger import Ledger
@@ -69,9 +70,12 @@ class Proving:
         found = self._look(engine, ledger, read_back, places)
         found.compare_journal(ledger.digest)
         ours = {place.key for of_attempt in places.values() for place in of_attempt.values()}
-        different = [p for p in self.table.differences(newest) if f"{target}/{p}" not in ours]
+        listing = self.table.listing()
+        there = {row["path"]: Content(row["tag"], row["size"]) for row in listing.to_pylist()}
         named = {file.path for file in newest.files}
-        strangers = [path for path in self.table.listing()["path"].to_pylist() if path not in named]
+        other = not_shown(newest, there, self.table.shown(newest, listing))
+        different = [path for path in other if path in named and f"{target}/{path}" not in ours]
+        strangers = [path for path in other if path not in named]
         found.compare_view(len(named), different, strangers, newest.number)
         if superseded:
             found.not_reconciled = "a later version of the table replaced some of the run's files"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from raybackfill.assembly import Assembly
 from raybackfill.checkpoint import Checkpoint
 from raybackfill.checkpoint.recorder import LocalSender, Recorder
 from raybackfill.clock import system_clock
@@ -37,6 +38,7 @@ from raybackfill.storage.listing import list_folders
 from raybackfill.storage.meter import KINDS, Meter
 from raybackfill.storage.probe import probe
 from raybackfill.table import Table
+from raybackfill.table.view import repair_view
 from raybackfill.version import VERSION
 from raybackfill.wiring import Stores, make_engine
 from raybackfill.worker import UnitWork, WriterOpening, new_writer
@@ -131,6 +133,7 @@ class OpenedRun:
             self.refuse_live(now)
         for lack in missing:
             listener.say(f"the store has no {lack}")
+        repair_view(self.table(), listener.say)
         driver = clock.new_id()
         checkpoint = self.checkpoint()
         taken_back = self.proving().redo(redo, checkpoint) if redo else []
@@ -214,7 +217,8 @@ class OpenedRun:
         pinned, table = self.plan.target_files, self.table()
         ours = table.version(ledger.version) if ledger.version else None
         if ours is not None:
-            pinned = pinned_again(ours, table.listing(), ledger.rejected)
+            listing = table.listing()
+            pinned = pinned_again(ours, listing, ledger.rejected, table.shown(ours, listing))
         return Publication(
             paths=self.paths,
             plan_id=self.plan.id,
@@ -222,6 +226,7 @@ class OpenedRun:
             on_empty=self.plan.recipe.spec.target.on_empty,
             pinned=pinned,
             units={leaf: ledger.decided[leaf] for unit in units for leaf in ledger.leaves(unit)},
+            write_empty=Assembly(self.plan.recipe, self.stores, b"", self.paths.run_id).write_empty,
         )
 
 

@@ -53,6 +53,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         ("job", _job(plan["code"])),
         ("target", target["uri"]),
         ("", _target(target)),
+        *(("", text) for text in _behind(target)),
         ("", f"columns {_columns(target['schema'])}"),
         *(("differs", text) for text in _differences(target)),
         ("units", _units(units)),
@@ -200,6 +201,12 @@ def _target(target: Mapping[str, Any]) -> str:
         said.append(f"{target['partitions_emptied']:,} that may get no rows")
     said.append(f"{target['partitions_untouched']:,} untouched")
     return ", ".join(said)
+
+
+def _behind(target: Mapping[str, Any]) -> Iterator[str]:
+    if target["paths_behind"]:
+        paths, version = plural(target["paths_behind"], "path"), target["base_version"]
+        yield f"a publish was cut off: {paths} yet to show version {version}; run brings them to it first"
 
 
 def _differences(target: Mapping[str, Any]) -> Iterator[str]:

@@ -30,7 +30,7 @@ from raybackfill.control.planning.templates import PathTemplate
 from raybackfill.control.planning.trial import output_schema, refuse_lost_columns, try_row_by_row
 from raybackfill.control.planning.units import PlannedObject, plan_units, unit_bytes_max
 from raybackfill.errors import SpecError, UnitError
-from raybackfill.model import Piece, Unit
+from raybackfill.model import Piece, TableFile, Unit
 from raybackfill.paths import PlanPaths, key_of
 from raybackfill.planning.discovery import (
     Discovered,
@@ -46,7 +46,8 @@ from raybackfill.planning.discovery import (
 from raybackfill.sources import Source
 from raybackfill.spec import BackfillSpec, arrow_type
 from raybackfill.storage import ObjectStore
-from raybackfill.table import Table
+from raybackfill.table import Table, without_empty_files
+from raybackfill.table.view import paths_behind
 
 SAMPLE_ROWS = 2_000
 SAMPLE_OBJECTS_MAX = 8
@@ -87,13 +88,15 @@ class SourceNow:
 @dataclass(frozen=True)
 class TargetNow:
     """What the target holds: `files` are those that the plan replaces (TARGET_FILES), `live` their
-    schema, `untouched` how many partitions stay as they are, `folders` all there are."""
+    schema, `untouched` how many partitions stay as they are, `folders` all there are, `behind` how many
+    paths do not show the newest version yet."""
 
     files: pa.Table
     live: pa.Schema | None
     untouched: int
     folders: pa.Array
     base_version: int
+    behind: int
 
 
 def make_plan(spec: BackfillSpec, parts: Parts, code: Code, as_of: str) -> Plan:
@@ -102,8 +105,12 @@ def make_plan(spec: BackfillSpec, parts: Parts, code: Code, as_of: str) -> Plan:
     template = PathTemplate.parse(spec.source.path, spec.source.timezone)
     scope = Scope(spec.scope, choose_column(spec.scope, template), spec.timezone)
     partitioning = Partitioning(spec.target.partition_by, spec.target.timezone, template)
-    source = _look_at_source(spec, parts, template, scope)
-    target = _look_at_target(parts, spec, partitioning, scope)
+    newest = parts.table.newest()
+    listing = parts.table.listing()
+    shown = parts.table.shown(newest, listing)
+    source = _look_at_source(spec, parts, template, scope, shown)
+    files = without_empty_files(listing, shown)
+    target = _look_at_target(parts, spec, partitioning, scope, files, newest.number if newest else 0)
     recipe = Recipe(
         spec=spec,
         format=source.format,
@@ -127,9 +134,20 @@ def make_plan(spec: BackfillSpec, parts: Parts, code: Code, as_of: str) -> Plan:
     return Plan(identity, recipe, target.base_version, table, target.files, summary)
 
 
-def _look_at_source(spec: BackfillSpec, parts: Parts, template: PathTemplate, scope: Scope) -> SourceNow:
+def _look_at_source(
+    spec: BackfillSpec,
+    parts: Parts,
+    template: PathTemplate,
+    scope: Scope,
+    shown: Mapping[str, TableFile],
+) -> SourceNow:
+    """`shown`: what the target's paths hold of its newest version. Where the target is read, its empty
+    files are no objects of the source."""
     types = {name: arrow_type(text) for name, text in spec.source.schema.items()}
     found = discover(parts.source_store, spec.source.uri, template, scope.with_margin(), types)
+    empty = [parts.table.paths.file(path) for path, file in shown.items() if file.is_empty]
+    if parts.source_store is parts.target_store and empty:
+        found = found.without(empty)
     if found.objects.num_rows == 0:
         raise _nothing_found(spec, found, parts.source_store)
     found = _in_order(found, spec.order)
@@ -211,9 +229,14 @@ def _row_schema(files: pa.Schema, paths: pa.Schema) -> pa.Schema:
     return pa.schema([*files, *(field for field in paths if field.name not in files.names)])
 
 
-def _look_at_target(parts: Parts, spec: BackfillSpec, partitioning: Partitioning, scope: Scope) -> TargetNow:
-    newest = parts.table.newest()
-    files = parts.table.listing()
+def _look_at_target(
+    parts: Parts,
+    spec: BackfillSpec,
+    partitioning: Partitioning,
+    scope: Scope,
+    files: pa.Table,
+    base_version: int,
+) -> TargetNow:
     folders = pc.replace_substring_regex(files["path"], r"/?[^/]*$", "").combine_chunks()
     classes = partitioning.classify(folders, scope)
     foreign = files["path"].filter(pc.equal(classes, "foreign")).to_pylist()
@@ -230,7 +253,8 @@ def _look_at_target(parts: Parts, spec: BackfillSpec, partitioning: Partitioning
         info = object_info(_as_objects(replaced.slice(0, 1), spec), 0)
         live = parts.target_reader().inspect(parts.target_store, info).schema
     untouched = pc.count_distinct(folders.filter(pc.equal(classes, "outside"))).as_py()
-    return TargetNow(replaced, live, untouched, pc.unique(folders), newest.number if newest else 0)
+    behind = paths_behind(parts.table)
+    return TargetNow(replaced, live, untouched, pc.unique(folders), base_version, behind)
 
 
 def _as_objects(files: pa.Table, spec: BackfillSpec) -> pa.Table:
@@ -367,6 +391,7 @@ def _findings(
         target_files=target.files,
         untouched=target.untouched,
         base_version=target.base_version,
+        behind=target.behind,
         live=target.live,
         units=units,
     )
