@@ -110,7 +110,7 @@ class Verification:
             {
                 "name": name,
                 "claim": claim,
-                "result": "failed" if self.failed[name] else "passed",
+                "result": self._result(name),
                 "looked_at": self.figures[name],
                 "measure": measure,
                 "findings": self.failed[name],
@@ -118,6 +118,12 @@ class Verification:
             for name, claim, measure in known
             if name in self.figures
         ]
+
+    def _result(self, name: str) -> str:
+        """What looked at nothing has not passed either: nothing was read back, or no unit could be."""
+        if self.failed[name]:
+            return "failed"
+        return "passed" if self.figures[name] else "skipped"
 
     def reason(self) -> str:
         """Why a gate refuses: the first findings, each with its partition."""
