@@ -19,6 +19,7 @@ from raybackfill.code import Code, bundle_job, no_code
 from raybackfill.control.planning.plan import Plan, difference_of_requests
 from raybackfill.control.proving.gate import Gate
 from raybackfill.control.proving.verification import verify_document
+from raybackfill.endings.close import close
 from raybackfill.endings.rollback import rollback
 from raybackfill.errors import FencedError, SpecError
 from raybackfill.observe import Listener, Silent
@@ -290,6 +291,13 @@ class Run:
         what it published was changed. Goes on where an earlier try stopped.
         """
         return Run(self._opened, rollback(self._opened, listener or Silent(), take_over=take_over))
+
+    def close(self, *, listener: Listener | None = None, take_over: bool = False) -> Run:
+        """Let go of what it staged and replaced: then it can neither be taken back nor looked at again, and
+        readers of older versions no longer find their files. The table stays as it is. A run that
+        stopped is given up so. Safe to repeat."""
+        close(self._opened, listener or Silent(), take_over=take_over)
+        return Run(self._opened)
 
     def _proved(self, proof: Proof, repaired: int) -> dict[str, Any]:
         status = self.status()

@@ -149,6 +149,11 @@ class RunPaths:
         """The file without rows that a version puts into the paths which it leaves without rows."""
         return join(self.root, "empty", f"{version:010d}-{epoch:010d}.staged")
 
+    @property
+    def let_go(self) -> tuple[str, ...]:
+        """Where that lies which nobody needs once the run is closed."""
+        return (self.staged, *(join(self.root, name) + "/" for name in ("previous", "empty", "restored")))
+
     def restored(self, version: int, epoch: int, path: str) -> str:
         """A file that comes back when the run is taken back."""
         return join(self.root, "restored", f"{version:010d}-{epoch:010d}", path + ".staged")

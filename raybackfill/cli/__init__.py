@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from raybackfill.cli.close import close
 from raybackfill.cli.demo import demo
 from raybackfill.cli.frame import Group
 from raybackfill.cli.init import init
@@ -24,5 +25,5 @@ def main() -> None:
     """Rebuild historical data in object storage: find out what is wrong, plan, run, publish."""
 
 
-for command in (init, plan, run, resume, status, verify, rollback, list_runs, schema, demo):
+for command in (init, plan, run, resume, status, verify, rollback, close, list_runs, schema, demo):
     main.add_command(command)

@@ -15,9 +15,9 @@ from raybackfill.worker import new_writer
 
 
 @contextmanager
-def recording(run: OpenedRun, listener: Listener, *, take_over: bool) -> Iterator[Recorder]:
-    """Be the run's driver: its journal is written from here meanwhile. FencedError while another one seems
-    to live, unless `take_over`."""
+def recording(run: OpenedRun, listener: Listener, *, take_over: bool) -> Iterator[tuple[Recorder, list[str]]]:
+    """Be the run's driver: its journal is written from here meanwhile. With what the stores lack, in words.
+    FencedError while another driver seems to live, unless `take_over`."""
     clock = system_clock()
     now, missing = run.look_at_stores()
     if not take_over:
@@ -28,7 +28,7 @@ def recording(run: OpenedRun, listener: Listener, *, take_over: bool) -> Iterato
     local = LocalSender(new_writer(checkpoint.journal, driver))
     with Presence(run.stores.state, run.paths, driver):
         local.begin(clock.now())
-        yield Recorder(checkpoint, driver, local, clock)
+        yield Recorder(checkpoint, driver, local, clock), missing
 
 
 def enter(recorder: Recorder, state: str, *, reason: str = "", version: int | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from raybackfill.checkpoint.recorder import Recorder
 from raybackfill.clock import utc_now
 from raybackfill.control.proving.gate import Gate
 from raybackfill.endings import enter, recording
@@ -9,7 +10,8 @@ from raybackfill.errors import SpecError
 from raybackfill.flow.rollback import Published, take_back
 from raybackfill.observe import Listener
 from raybackfill.runs import OpenedRun
-from raybackfill.table.view import View
+from raybackfill.table import Table
+from raybackfill.table.view import Say, View
 
 
 def rollback(run: OpenedRun, listener: Listener, *, take_over: bool = False) -> Gate | None:
@@ -24,15 +26,19 @@ def rollback(run: OpenedRun, listener: Listener, *, take_over: bool = False) -> 
             where=run.paths.run_id,
             next="only one that is published can" if state == "closed" else f"raybackfill resume {run.uri}",
         )
-    with recording(run, listener, take_over=take_over) as recorder:
-        enter(recorder, "rolling_back")
-        listener.say("rolling back")
-        table, ledger = run.table(), recorder.ledger
-        published = Published(run.paths, run.plan.id, run.plan.base_version, run.write_empty)
-        made = take_back(table, published, epoch=ledger.epoch, at=utc_now())
-        if isinstance(made, Gate):
-            enter(recorder, "published", reason=made.reason)
-            return made
-        View(table, made).publish(listener.say)
-        enter(recorder, "rolled_back", version=made.number)
+    published = Published(run.paths, run.plan.id, run.plan.base_version, run.write_empty)
+    with recording(run, listener, take_over=take_over) as (recorder, _):
+        return roll_back(recorder, run.table(), published, listener.say, utc_now())
+
+
+def roll_back(recorder: Recorder, table: Table, run: Published, say: Say, at: str) -> Gate | None:
+    """The rollback itself, by the run's driver."""
+    enter(recorder, "rolling_back")
+    say("rolling back")
+    made = take_back(table, run, epoch=recorder.ledger.epoch, at=at)
+    if isinstance(made, Gate):
+        enter(recorder, "published", reason=made.reason)
+        return made
+    View(table, made).publish(say)
+    enter(recorder, "rolled_back", version=made.number)
     return None

@@ -46,15 +46,15 @@ def take_back(table: Table, run: Published, *, epoch: int, at: str) -> Version |
     what it was about to replace.
     """
     paths = run.paths
+    first = table.version_of(paths.run_id, run.base_version)
+    if first is None:
+        raise IntegrityError("no version of the table is this run's", where=paths.root)
     for _ in range(COMMIT_ATTEMPTS):
-        made = taken_back_by(table, paths.run_id)
+        repair_view(table)
+        versions = table.versions_from(first.number)
+        made = next((v for v in versions if v.run_id == paths.run_id and v.undoes), None)
         if made is not None:
             return made
-        repair_view(table)
-        first = table.version_of(paths.run_id, run.base_version)
-        if first is None:
-            raise IntegrityError("no version of the table is this run's", where=paths.root)
-        versions = table.versions_from(first.number)
         listing = table.listing()
         found = undo(versions, paths.run_id, listing, table.shown(versions[-1], listing))
         if isinstance(found, Gate):
@@ -83,14 +83,6 @@ def take_back(table: Table, run: Published, *, epoch: int, at: str) -> Version |
         where=paths.root,
         next="try again when they are done: raybackfill rollback RUN",
     )
-
-
-def taken_back_by(table: Table, run_id: str) -> Version | None:
-    """The version that took the run's versions back, if one did."""
-    newest = table.newest()
-    if newest is None or newest.run_id != run_id or not newest.undoes:
-        return None
-    return newest
 
 
 def _restored(

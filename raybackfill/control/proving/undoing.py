@@ -47,7 +47,7 @@ def undo(
         newest = above[-1]
         return Gate(
             "no newer version",
-            f"run {newest.run_id} published version {newest.number} above version {ours[0].number} of this one",
+            f"run {newest.run_id} published version {newest.number} above this one",
             f"take that one back first: raybackfill rollback {newest.run_root}",
         )
     before = _before(ours)
