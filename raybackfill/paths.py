@@ -22,6 +22,11 @@ def scheme_of(uri: str) -> str:
     return "file" if match is None else match.group(1).lower()
 
 
+def uri_of(scheme: str, key: str) -> str:
+    """The URI of a key in a store of this scheme."""
+    return key if scheme == "file" else f"{scheme}://{key}"
+
+
 def key_of(uri: str) -> str:
     """The key of a URI within its store, without a slash at the end."""
     return _SCHEME.sub("", uri).rstrip("/")
@@ -195,6 +200,14 @@ class TablePaths:
     def shown(self, number: int) -> str:
         """Made once the paths were seen to show this version."""
         return join(self.root, "shown", f"{number:010d}.json")
+
+    @property
+    def symlinks(self) -> str:
+        return join(self.root, "symlink") + "/"
+
+    def symlink(self, folder: str) -> str:
+        """The list of a partition's files, as Hive, Athena and Trino read it."""
+        return join(self.symlinks, folder, "symlink.txt")
 
     def file(self, path: str) -> str:
         return join(self.target, path)

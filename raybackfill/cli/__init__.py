@@ -6,6 +6,7 @@ import click
 
 from raybackfill.cli.close import close
 from raybackfill.cli.demo import demo
+from raybackfill.cli.files import files
 from raybackfill.cli.frame import Group
 from raybackfill.cli.init import init
 from raybackfill.cli.list import list_runs
@@ -25,5 +26,5 @@ def main() -> None:
     """Rebuild historical data in object storage: find out what is wrong, plan, run, publish."""
 
 
-for command in (init, plan, run, resume, status, verify, rollback, close, list_runs, schema, demo):
+for command in (init, plan, run, resume, status, verify, rollback, close, files, list_runs, schema, demo):
     main.add_command(command)

@@ -123,6 +123,11 @@ def _finding(finding: Mapping[str, Any]) -> str:
     )
 
 
+def files_text(found: Mapping[str, Any]) -> str:
+    """Where each file lies, a line each: for other programs to read."""
+    return "\n".join(file["uri"] for file in found["files"])
+
+
 def _files(run: Mapping[str, Any]) -> str:
     return plural(run["files"]["staged"], "file")
 

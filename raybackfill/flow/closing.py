@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from raybackfill.control.proving.closing import empty_files_of, may_go
+from raybackfill.model import Version
 from raybackfill.paths import RunPaths
 from raybackfill.storage.listing import list_objects
 from raybackfill.storage.parallel import in_parallel
 from raybackfill.table import Table
+from raybackfill.table.symlinks import write_symlinks
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Freed:
 def let_go(table: Table, run: RunPaths, *, deletes_on_condition: bool) -> Freed:
     """Remove it, each object only as it was listed: what somebody puts there meanwhile stays. Safe to
     repeat. What the newest version needs to be shown by the paths is kept."""
-    newest = table.newest()
+    newest = _without_in_symlinks(table, run)
     listing = table.listing()
     shown = table.shown(newest, listing)
     found = [(row["key"], row["tag"], row["size"]) for row in _leftovers(table, run)]
@@ -43,6 +45,17 @@ def let_go(table: Table, run: RunPaths, *, deletes_on_condition: bool) -> Freed:
         return Freed(len(leftovers), sum(freed), len(empties))
     in_parallel(lambda file: table.store.delete(table.paths.file(file.path), tag=tags[file.path]), empties)
     return Freed(len(leftovers) + len(empties), sum(freed) + sum(file.size for file in empties), 0)
+
+
+def _without_in_symlinks(table: Table, run: RunPaths) -> Version | None:
+    """Let no list of a partition name a file of the run's any more. The newest version, once they do not."""
+    newest = table.newest()
+    while newest is not None:
+        write_symlinks(table, newest, without=run.root)
+        before, newest = newest, table.newest()
+        if newest is None or newest.number == before.number:
+            break
+    return newest
 
 
 def _leftovers(table: Table, run: RunPaths) -> Iterator[dict[str, Any]]:

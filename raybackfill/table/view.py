@@ -15,6 +15,7 @@ from raybackfill.storage import ObjectInfo
 from raybackfill.storage.parallel import in_parallel
 from raybackfill.storage.transfer import copy_object
 from raybackfill.table import Table
+from raybackfill.table.symlinks import write_symlinks
 
 # A path that others change each time between our look and our step is no coincidence any more.
 TRIES = 5
@@ -65,7 +66,7 @@ class View:
             if left.lost:
                 raise self._lost(left.lost)
             if not self.waiting():
-                self._table.note_as_shown(self._version.number)
+                self.note_as_shown()
                 return
         waiting = self.waiting()
         raise IntegrityError(
@@ -92,6 +93,11 @@ class View:
             for slot in slots(self._version)
             if slot.path not in shown and next_step(slot, there.get(slot.path)) is not Step.NOTHING
         ]
+
+    def note_as_shown(self) -> None:
+        """The lists of partitions come first: who reads them sees the version as soon as it is noted."""
+        write_symlinks(self._table, self._version)
+        self._table.note_as_shown(self._version.number)
 
     def was_shown(self) -> bool:
         """Whether the paths once showed the version: from then on what differs is its owner's doing. An
@@ -228,7 +234,7 @@ def repair_view(table: Table, say: Say = say_nothing) -> Left:
     left = view.bring()
     _say_foreign(left.foreign, newest, say)
     if not left.lost:
-        table.note_as_shown(newest.number)
+        view.note_as_shown()
     return left
 
 

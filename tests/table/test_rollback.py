@@ -11,10 +11,11 @@ import pytest
 from raybackfill.errors import IntegrityError, SpecError
 from raybackfill.flow import rollback as rolling
 from raybackfill.spec.values import StorageSpec
+from raybackfill.storage.s3 import S3Store
 from tests.faults.crashes import Kept, Watched, deaths
 from tests.faults.shapes import ALWAYS, UNPROBED
 from tests.stores import backfill, this_process
-from tests.table.lake import DAYS, TARGET, Lake
+from tests.table.lake import CONFIG, DAYS, TARGET, Lake
 
 
 def test_the_rows_come_back_and_what_was_untouched_stays() -> None:
@@ -165,18 +166,12 @@ def test_a_rollback_that_dies_at_any_call_goes_on_to_the_same_table(monkeypatch:
 
 def test_on_s3(s3_storage: StorageSpec, s3_bucket: str, tmp_path: Path) -> None:
     """Tags there are hashes of the bytes: the same ones would have the same tag."""
-    from raybackfill.storage.s3 import S3Store
-
     store = S3Store(s3_storage)
     memory = Lake()
     for key in memory.keys("/"):
         store.put(s3_bucket + key, memory.store.read(key).to_pybytes())
     root = f"{s3_bucket}{TARGET}/"
     before = {row["key"]: row["tag"] for row in store.page(root).objects.to_pylist()}
-    config = memory.asked().spec
-    assert config.name == "orders"
-    from tests.table.lake import CONFIG
-
     text = CONFIG.format(name="orders", by=2, start=DAYS[0], end=DAYS[2])
     with this_process(store):
         run = backfill(text.replace("/lake/", f"s3://{s3_bucket}/lake/"), tmp_path).run(engine="inline")
