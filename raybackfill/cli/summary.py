@@ -211,7 +211,7 @@ def _target(target: Mapping[str, Any]) -> str:
 def _behind(target: Mapping[str, Any]) -> Iterator[str]:
     if target["paths_behind"]:
         paths, version = plural(target["paths_behind"], "path"), target["base_version"]
-        yield f"a publish was cut off: {paths} yet to show version {version}; run brings them to it first"
+        yield f"{paths} yet to show version {version}, as after a cut-off publish; run brings them to it"
 
 
 def _differences(target: Mapping[str, Any]) -> Iterator[str]:

@@ -53,11 +53,6 @@ class Table:
         keys = list_objects(self.store, self.paths.versions)["key"].to_pylist()
         return in_parallel(self._read, [key for key in keys if key >= self.paths.version(number)])
 
-    def below(self, number: int, most: int) -> list[Version]:
-        """The versions before this one, at most so many of the newest."""
-        keys = [self.paths.version(below) for below in range(max(number - most, 1), number)]
-        return in_parallel(self._read, keys)
-
     def has_version(self, number: int) -> bool:
         """In one request: versions are numbered without a gap."""
         return self.store.head(self.paths.version(number)) is not None

@@ -26,6 +26,8 @@ class Snapshot:
     def __init__(self, table: Table, version: Version) -> None:
         self._table = table
         self.version = version
+        self._kept: dict[str, str] = {}
+        self._looked_at = version.number
 
     def open(self, file: TableFile) -> pa.NativeFile:
         """A file with random access. A read that finds another object in its place goes on at the next."""
@@ -66,12 +68,20 @@ class Snapshot:
         yield self._table.store, self._table.paths.file(file.path), file.tag
         if file.staged:
             yield self._table.state_store, file.staged, file.tag
-        for version in self._table.versions_from(self.version.number + 1):
-            for retired in version.retired:
-                if retired.path == file.path:
-                    kept = RunPaths.of_root(version.run_root).previous(version.number, file.path)
-                    yield self._table.state_store, kept, None
-                    return
+        kept = self._kept_by_others(file.path)
+        if kept is not None:
+            yield self._table.state_store, kept, None
+
+    def _kept_by_others(self, path: str) -> str | None:
+        """Where the first newer version that replaced the path keeps what lay there. Each version is read
+        once, when it is first needed."""
+        if path not in self._kept:
+            for version in self._table.versions_from(self._looked_at + 1):
+                run = RunPaths.of_root(version.run_root)
+                for retired in version.retired:
+                    self._kept.setdefault(retired.path, run.previous(version.number, retired.path))
+                self._looked_at = version.number
+        return self._kept.get(path)
 
 
 class _Steady:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from raybackfill.control.proving.composition import folder_of
 from raybackfill.control.proving.slots import slots
@@ -24,8 +24,6 @@ def write_symlinks(table: Table, version: Version, *, without: str = "") -> None
 
     Where a newer version stands, the lists are that one's.
     """
-    prefix = table.paths.symlinks
-    there = {folder_of(key[len(prefix) :]) for key in list_objects(table.store, prefix)["key"].to_pylist()}
     files: dict[str, list[TableFile]] = {}
     for file in version.with_rows:
         files.setdefault(folder_of(file.path), []).append(file)
@@ -33,29 +31,44 @@ def write_symlinks(table: Table, version: Version, *, without: str = "") -> None
         changed = {folder for folder, found in files.items() if any(_lies_in(f, without) for f in found)}
     else:
         changed = {folder_of(slot.path) for slot in slots(version)}
-    wanted = sorted(changed | (files.keys() - there))
-    in_parallel(lambda folder: _write(table, version, folder, files.get(folder, ()), without), wanted)
-
-
-def _write(table: Table, version: Version, folder: str, files: Iterable[TableFile], without: str) -> None:
-    key = table.paths.symlink(folder)
+    there = _lists(table)
+    waiting = sorted(changed | (files.keys() - there.keys()))
     for _ in range(TRIES):
-        there = table.store.head(key)
-        # In this order: a newer version's list that comes after this look has another tag by then.
-        if table.has_version(version.number + 1):
+        # In this order: a list that a newer version writes after this look has another tag by then.
+        if not waiting or table.has_version(version.number + 1):
             return
-        tag = None if there is None else there.tag
-        data = "".join(_place(table, file, without) + "\n" for file in files).encode()
-        if table.store.put(key, data, create=tag is None, replaces=tag) is not None:
-            return
-    raise TransientError("the list of a partition is changed again and again", where=key, next="try again")
+
+        def written(folder: str, there: Mapping[str, str] = there) -> bool:
+            lines = [_place(table, version, file, without) + "\n" for file in files.get(folder, ())]
+            key, tag = table.paths.symlink(folder), there.get(folder)
+            return table.store.put(key, "".join(lines).encode(), create=tag is None, replaces=tag) is not None
+
+        done = in_parallel(written, waiting)
+        waiting = [folder for folder, is_written in zip(waiting, done, strict=True) if not is_written]
+        there = _lists(table) if waiting else there
+    if waiting:
+        raise TransientError(
+            "the list of a partition is changed again and again",
+            where=table.paths.symlink(waiting[0]),
+            next="try again",
+        )
 
 
-def _place(table: Table, file: TableFile, without: str) -> str:
+def _lists(table: Table) -> dict[str, str]:
+    """folder -> tag of its list."""
+    prefix = table.paths.symlinks
+    found = list_objects(table.store, prefix)
+    return {
+        folder_of(key[len(prefix) :]): tag
+        for key, tag in zip(found["key"].to_pylist(), found["tag"].to_pylist(), strict=True)
+    }
+
+
+def _place(table: Table, version: Version, file: TableFile, without: str) -> str:
     """Where it was staged, as long as it lies there, and in a store that readers of the table can reach."""
     if file.staged and table.state_store.scheme == table.store.scheme and not _lies_in(file, without):
-        staged = table.state_store.head(file.staged)
-        if staged is not None and staged.tag == file.tag:
+        staged = None if file.since == version.number else table.state_store.head(file.staged)
+        if file.since == version.number or (staged is not None and staged.tag == file.tag):
             return uri_of(table.store.scheme, file.staged)
     return uri_of(table.store.scheme, table.paths.file(file.path))
 
