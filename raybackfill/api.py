@@ -125,6 +125,8 @@ class Backfill:
         """
         stores = self._stores()
         listener = listener or Silent()
+        # What a publish left undone that was cut off is to be seen as it was meant.
+        repair_view(PlanningParts(self.spec, stores).table, listener.say)
         newest = newest_run(stores.state, self.spec)
         if newest is not None and new:
             newest.refuse_live()
@@ -133,10 +135,7 @@ class Backfill:
             listener.say(f"going on with {unfinished.paths.run_id}")
             opened = unfinished
         else:
-            if plan is None:
-                # What a publish left undone that was cut off is to be seen as it was meant.
-                repair_view(PlanningParts(self.spec, stores).table, listener.say)
-                plan, _ = self._plan(as_of, stores)
+            plan = plan or self._plan(as_of, stores)[0]
             opened = create_run(stores.state, self.spec, plan, now(), secrets.token_hex(2))
         gate = opened.carry_out(
             engine=engine,
@@ -236,6 +235,8 @@ class Run:
         FencedError while a driver works on it, unless `take_over`: that one is fenced then, and loses
         what it has under way. `retry_failed` tries units again that were set aside.
         """
+        listener = listener or Silent()
+        repair_view(self._opened.table(), listener.say)
         if self._opened.is_finished:
             return self
         gate = self._opened.carry_out(
@@ -243,7 +244,7 @@ class Run:
             address=address or os.environ.get("RAY_ADDRESS"),
             workers=workers or self._opened.plan.recipe.spec.limits.concurrency,
             publish=True,
-            listener=listener or Silent(),
+            listener=listener,
             stop_asked=stop_asked,
             take_over=take_over,
             retry_failed=retry_failed,

@@ -38,7 +38,6 @@ from raybackfill.storage.listing import list_folders
 from raybackfill.storage.meter import KINDS, Meter
 from raybackfill.storage.probe import probe
 from raybackfill.table import Table
-from raybackfill.table.view import repair_view
 from raybackfill.version import VERSION
 from raybackfill.wiring import Stores, make_engine
 from raybackfill.worker import UnitWork, WriterOpening, new_writer
@@ -133,7 +132,6 @@ class OpenedRun:
             self.refuse_live(now)
         for lack in missing:
             listener.say(f"the store has no {lack}")
-        repair_view(self.table(), listener.say)
         driver = clock.new_id()
         checkpoint = self.checkpoint()
         taken_back = self.proving().redo(redo, checkpoint) if redo else []

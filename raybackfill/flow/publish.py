@@ -104,8 +104,10 @@ def _composition(
     staged: Mapping[str, Sequence[StagedFile]],
     publication: Publication,
 ) -> Composition:
-    left = repair_view(table)
     listing = table.listing()
+    left = repair_view(table, listing=listing)
+    if left.looked_at:
+        listing = table.listing()
     composition = compose(
         staged,
         listing,

@@ -19,6 +19,7 @@ from raybackfill.errors import SpecError
 from raybackfill.model import Piece
 from raybackfill.paths import key_of
 from raybackfill.sources import Inspection, Source
+from raybackfill.spec import BackfillSpec
 from raybackfill.storage import LISTING, ObjectInfo, ObjectStore
 from raybackfill.storage.listing import list_objects
 
@@ -245,3 +246,33 @@ def plan_objects(
 def named(keys: Sequence[str]) -> str:
     shown = ", ".join(keys[:NAMED_MAX])
     return shown if len(keys) <= NAMED_MAX else f"{shown} and {len(keys) - NAMED_MAX} more"
+
+
+def nothing_found(spec: BackfillSpec, found: Discovered, store: ObjectStore) -> SpecError:
+    """Why there is no object to read: nothing lies there, fits the template, or is in scope."""
+    # Folders out of scope are not listed at all, so an empty listing need not be an empty source.
+    if found.listed == 0 and not _lies_anything(store, key_of(spec.source.uri)):
+        return SpecError("nothing lies there", where=f"source.uri: {spec.source.uri}", next="check the URI")
+    if found.ignored:
+        return SpecError(
+            f"none of {found.listed} objects fits {spec.source.path!r} and the scope; {named(found.ignored)} "
+            "do not fit the template",
+            where="source.path",
+            next="write the template of the key below source.uri, file name included",
+        )
+    if found.listed == 0:
+        return SpecError(
+            f"nothing below {spec.source.uri} lies in the scope and fits {spec.source.path!r}",
+            where="scope",
+            next="widen start and end, or correct source.path",
+        )
+    return SpecError(
+        f"the scope is empty: none of {found.listed} objects lies in it",
+        where="scope",
+        next="widen start and end, or look at include and exclude",
+    )
+
+
+def _lies_anything(store: ObjectStore, key: str) -> bool:
+    page = store.page(key + "/", folders=True)
+    return bool(page.objects.num_rows or page.folders)

@@ -39,6 +39,7 @@ from raybackfill.planning.discovery import (
     find_format,
     inspect,
     named,
+    nothing_found,
     object_info,
     partition_ids,
     plan_objects,
@@ -110,7 +111,9 @@ def make_plan(spec: BackfillSpec, parts: Parts, code: Code, as_of: str) -> Plan:
     shown = parts.table.shown(newest, listing)
     source = _look_at_source(spec, parts, template, scope, shown)
     files = without_empty_files(listing, shown)
-    target = _look_at_target(parts, spec, partitioning, scope, files, newest.number if newest else 0)
+    behind = paths_behind(parts.table, newest, listing)
+    base_version = newest.number if newest else 0
+    target = _look_at_target(parts, spec, partitioning, scope, files, base_version, behind)
     recipe = Recipe(
         spec=spec,
         format=source.format,
@@ -149,7 +152,7 @@ def _look_at_source(
     if parts.source_store is parts.target_store and empty:
         found = found.without(empty)
     if found.objects.num_rows == 0:
-        raise _nothing_found(spec, found, parts.source_store)
+        raise nothing_found(spec, found, parts.source_store)
     found = _in_order(found, spec.order)
     format = find_format(found.keys, spec.source.format)
     reader = parts.reader(format)
@@ -169,35 +172,6 @@ def _look_at_source(
             next="widen start and end",
         )
     return SourceNow(found, format, inspected, resolution, planned)
-
-
-def _nothing_found(spec: BackfillSpec, found: Discovered, store: ObjectStore) -> SpecError:
-    # Folders out of scope are not listed at all, so an empty listing need not be an empty source.
-    if found.listed == 0 and not _lies_anything(store, key_of(spec.source.uri)):
-        return SpecError("nothing lies there", where=f"source.uri: {spec.source.uri}", next="check the URI")
-    if found.ignored:
-        return SpecError(
-            f"none of {found.listed} objects fits {spec.source.path!r} and the scope; {named(found.ignored)} "
-            "do not fit the template",
-            where="source.path",
-            next="write the template of the key below source.uri, file name included",
-        )
-    if found.listed == 0:
-        return SpecError(
-            f"nothing below {spec.source.uri} lies in the scope and fits {spec.source.path!r}",
-            where="scope",
-            next="widen start and end, or correct source.path",
-        )
-    return SpecError(
-        f"the scope is empty: none of {found.listed} objects lies in it",
-        where="scope",
-        next="widen start and end, or look at include and exclude",
-    )
-
-
-def _lies_anything(store: ObjectStore, key: str) -> bool:
-    page = store.page(key + "/", folders=True)
-    return bool(page.objects.num_rows or page.folders)
 
 
 def _in_order(found: Discovered, order: str) -> Discovered:
@@ -236,6 +210,7 @@ def _look_at_target(
     scope: Scope,
     files: pa.Table,
     base_version: int,
+    behind: int,
 ) -> TargetNow:
     folders = pc.replace_substring_regex(files["path"], r"/?[^/]*$", "").combine_chunks()
     classes = partitioning.classify(folders, scope)
@@ -253,7 +228,6 @@ def _look_at_target(
         info = object_info(_as_objects(replaced.slice(0, 1), spec), 0)
         live = parts.target_reader().inspect(parts.target_store, info).schema
     untouched = pc.count_distinct(folders.filter(pc.equal(classes, "outside"))).as_py()
-    behind = paths_behind(parts.table)
     return TargetNow(replaced, live, untouched, pc.unique(folders), base_version, behind)
 
 
