@@ -16,7 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from raybackfill.code import Code, bundle_job, no_code
-from raybackfill.control.planning.plan import Plan, difference_of_requests
+from raybackfill.control.planning.identity.difference import Difference
+from raybackfill.control.planning.plan import Plan
 from raybackfill.driver import Gate
 from raybackfill.errors import FencedError, SpecError
 from raybackfill.observe import Listener, Silent
@@ -24,6 +25,7 @@ from raybackfill.paths import PlanPaths, RunPaths, key_of, runs
 from raybackfill.planning.parts import PlanningParts, look_at_source
 from raybackfill.planning.planner import make_plan
 from raybackfill.planning.store import load_plan, save_plan
+from raybackfill.plans import difference, refuse_changed, refuse_other_plan, refuse_other_request
 from raybackfill.runs import OpenedRun, create_run, newest_run, newest_runs, open_run_at
 from raybackfill.spec import BackfillSpec, StorageSpec, read_moment, read_spec
 from raybackfill.spec.locations import read_location
@@ -78,23 +80,30 @@ class Backfill:
         return plan
 
     def open_plan(self, plan_id: str) -> Plan:
-        """A stored plan. SpecError where there is none, or where it was made for another config."""
+        """A stored plan. SpecError where there is none, or (exit code 4, with all that differs) where it
+        was made for another state of this config or of the job's code."""
+        plan = self.stored_plan(plan_id)
+        error = SpecError(
+            f"plan {plan_id} is another than what is asked now",
+            where=self.config,
+            next=f"plan again: raybackfill plan {self.config}; or undo the change",
+        )
+        refuse_other_request(plan, self.spec, self._code(), self._stores(), error)
+        return plan
+
+    def stored_plan(self, plan_id: str) -> Plan:
+        """A plan of this backfill's, whatever it was made for. SpecError where there is none."""
         if not re.fullmatch("[0-9a-f]{12}", plan_id):
             raise SpecError(
                 f"{plan_id!r} is not a plan's ID",
                 where="--plan",
                 next=f"it is 12 hex digits, which this prints: raybackfill plan {self.config}",
             )
-        stores = self._stores()
-        plan, _ = load_plan(stores.state, self._plan_paths(plan_id))
-        if plan.recipe.spec != self.spec:
-            raise SpecError(
-                f"plan {plan_id} was made for another state of this config",
-                where=self.config,
-                next="plan again, or undo the change",
-                exit_code=4,
-            )
-        return plan
+        return load_plan(self._stores().state, self._plan_paths(plan_id))[0]
+
+    def difference(self, before: Plan, after: Plan) -> Difference:
+        """In what one stored plan differs from another: what is asked, code, inputs, target, as-of time."""
+        return difference(before, after, self._stores())
 
     def run(
         self,
@@ -111,9 +120,10 @@ class Backfill:
     ) -> Run:
         """Carry out the plan (made now, if none is given) and publish. Comes back when it ended.
 
-        With an unfinished run of the same spec and code (and plan, if one is given) it goes on with
-        that one, and is refused (exit 4) where an unfinished one asks for something else; `new` starts
-        another all the same. `engine` is "ray" or "inline" (this process); Ray is a local one unless
+        With an unfinished run of the same spec and code (or plan, if one is given) it goes on with that
+        one, and is refused (exit 4) where an unfinished one is of something else; `new` starts another
+        all the same. A plan that is given is refused (exit 4) too where an object changed that it reads
+        or replaces. `engine` is "ray" or "inline" (this process); Ray is a local one unless
         `address` or RAY_ADDRESS names a cluster. Raises one of the five errors, each with .exit_code;
         a gate that refuses is a result: Run.gate.
         """
@@ -122,11 +132,13 @@ class Backfill:
         newest = newest_run(stores.state, self.spec)
         if newest is not None and new:
             newest.refuse_live()
-        unfinished = None if new else self._unfinished(newest)
-        if unfinished is not None and (plan is None or plan.id == unfinished.plan.id):
+        unfinished = None if new else self._unfinished(newest, plan)
+        if unfinished is not None:
             listener.say(f"going on with {unfinished.paths.run_id}")
             opened = unfinished
         else:
+            if plan is not None:
+                refuse_changed(plan, stores)
             plan = plan or self._plan(as_of, stores)[0]
             opened = create_run(stores.state, self.spec, plan, now(), secrets.token_hex(2))
         gate = opened.carry_out(
@@ -144,6 +156,13 @@ class Backfill:
         store = self._stores().state
         return [Run(opened) for opened in islice(newest_runs(store, self.spec), most)]
 
+    def unfinished_run(self) -> Run:
+        """Its newest run, to go on with. SpecError (exit code 4) where that is unfinished, and of another
+        state of the config or of the job's code."""
+        run = self.newest_run()
+        self._unfinished(run._opened, None)
+        return run
+
     def newest_run(self) -> Run:
         opened = newest_run(self._stores().state, self.spec)
         if opened is None:
@@ -152,18 +171,22 @@ class Backfill:
             )
         return Run(opened)
 
-    def _unfinished(self, opened: OpenedRun | None) -> OpenedRun | None:
-        """Its newest run, if that is not at its end. Refused (exit 4) where it asks for something else."""
+    def _unfinished(self, opened: OpenedRun | None, plan: Plan | None) -> OpenedRun | None:
+        """Its newest run, if that is not at its end. Refused (exit 4) where it is of another plan than
+        this, or where none is given, of another request than what is asked now."""
         if opened is None or opened.is_finished:
             return None
-        difference = difference_of_requests(opened.plan.recipe, self.spec, self._code().fingerprint)
-        if difference:
-            raise SpecError(
-                f"run {opened.paths.run_id} is unfinished, and what is asked changed since: {difference}",
-                where=self.config,
-                next=f"finish that one: raybackfill resume {opened.uri}; or start anew: --new",
-                exit_code=4,
-            )
+        stores = self._stores()
+        what = f"plan {plan.id} is another than its own" if plan else "what is asked changed since"
+        error = SpecError(
+            f"run {opened.paths.run_id} is unfinished, and {what}",
+            where=self.config,
+            next=f"finish that one: raybackfill resume {opened.uri}; or start anew: --new",
+        )
+        if plan is not None:
+            refuse_other_plan(opened.plan, plan, stores, error)
+        else:
+            refuse_other_request(opened.plan, self.spec, self._code(), stores, error)
         return opened
 
     def _plan(self, as_of: str | None, stores: Stores | None = None) -> tuple[Plan, Code]:
@@ -201,6 +224,10 @@ class Run:
     @property
     def uri(self) -> str:
         return self._opened.uri
+
+    @property
+    def plan(self) -> Plan:
+        return self._opened.plan
 
     @property
     def exit_code(self) -> int:

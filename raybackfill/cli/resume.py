@@ -26,7 +26,7 @@ def resume(
     sets: tuple[str, ...],
 ) -> int:
     """Go on with RUN (an ID, a URI, or a config: its newest run), with its own plan and code."""
-    found = common.find(run, overrides(sets))
+    found = common.find_to_go_on(run, overrides(sets))
     with stopping(run) as stop_asked:
         ended = found.resume(
             engine=engine,

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from raybackfill.api import Run
+from raybackfill.control.planning.identity.difference import Difference
+from raybackfill.control.planning.identity.words import difference_document, in_words
+from raybackfill.control.planning.plan import Plan
 from raybackfill.observe.words import amount, duration, plural, size
 from raybackfill.paths import key_of
 
@@ -29,6 +32,13 @@ def run_document(run: Run) -> dict[str, Any]:
         refused = {"name": run.gate.name, "result": "refused", "reason": run.gate.reason}
         document |= {"gates": [refused], "next": run.gate.next}
     return {**document, "exit_code": run.exit_code}
+
+
+def against_document(other: Plan, found: Difference) -> dict[str, Any]:
+    """What `plan --against` adds: how the plan differs from another."""
+    root = key_of(other.recipe.spec.source.uri) + "/"
+    said = {"plan_id": other.id, "same": not found, "difference": in_words(found, root)}
+    return {**said, **difference_document(found)}
 
 
 def plan_text(plan: Mapping[str, Any]) -> str:
@@ -55,6 +65,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         *(("differs", text) for text in _differences(target)),
         ("units", _units(units)),
         *(("ignored", text) for text in _ignored(source)),
+        *(("against", text) for text in _against(plan)),
         ("plan lies in", plan["plan_uri"]),
         ("next", plan["next"]),
     )
@@ -120,6 +131,13 @@ def _missing(plan: Mapping[str, Any]) -> Iterator[str]:
         examples = plan["partitions"]["missing_examples"]
         names = ", ".join([*examples, ".."] if missing > len(examples) else examples)
         yield f"the source has nothing for {plural(missing, 'partition')} of the scope: {names}"
+
+
+def _against(plan: Mapping[str, Any]) -> Iterator[str]:
+    if "against" in plan:
+        other = plan["against"]
+        yield f"plan {other['plan_id']}: {'the same' if other['same'] else 'it differs in'}"
+        yield from other["difference"].split("; ") if other["difference"] else ()
 
 
 def _scope(scope: Mapping[str, Any]) -> str:

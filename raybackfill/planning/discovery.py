@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from raybackfill.control.planning.layout import Layout
 from raybackfill.control.planning.narrowing import narrowed, without_times
 from raybackfill.control.planning.schemas import SchemaGroup
 from raybackfill.control.planning.scope import Scope
@@ -19,6 +20,7 @@ from raybackfill.errors import SpecError
 from raybackfill.model import Piece
 from raybackfill.paths import key_of
 from raybackfill.sources import Inspection, Source
+from raybackfill.spec import BackfillSpec, arrow_type
 from raybackfill.storage import LISTING, ObjectInfo, ObjectStore
 from raybackfill.storage.listing import list_objects
 
@@ -81,6 +83,16 @@ def discover(
         len(keys),
     )
     return found.take(pc.indices_nonzero(_may_be_in_scope(found, scope, bounds)))
+
+
+def discover_source(store: ObjectStore, spec: BackfillSpec, layout: Layout) -> Discovered:
+    """What a backfill reads, its margin included: one listing, no content."""
+    scope = layout.scope.with_margin()
+    return discover(store, spec.source.uri, layout.template, scope, source_types(spec))
+
+
+def source_types(spec: BackfillSpec) -> dict[str, pa.DataType]:
+    return {name: arrow_type(text) for name, text in spec.source.schema.items()}
 
 
 def source_root(store: ObjectStore, uri: str) -> str:

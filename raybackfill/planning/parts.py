@@ -17,7 +17,7 @@ from raybackfill.control.planning.templates import PathTemplate
 from raybackfill.errors import SpecError
 from raybackfill.flow.extract import Extract
 from raybackfill.model import Piece
-from raybackfill.planning.discovery import discover, find_format, inspect, plan_objects
+from raybackfill.planning.discovery import Discovered, discover, find_format, inspect, plan_objects
 from raybackfill.sources import Source
 from raybackfill.spec import BackfillSpec, ScopeSpec, SourceSpec, TableSpec, arrow_type
 from raybackfill.storage import ObjectStore
@@ -46,12 +46,20 @@ class PlanningParts:
     def lookup_tables(self) -> Mapping[str, LookupTable]:
         return {name: self._lookup(name, table) for name, table in self._spec.transform.tables.items()}
 
+    def lookup_objects(self) -> Sequence[pa.Table]:
+        return [self._discover(table).objects for table in self._spec.transform.tables.values()]
+
+    def _discover(self, table: TableSpec) -> Discovered:
+        store = self._stores.of(table.uri, self._spec.source.storage)
+        template = PathTemplate.parse(table.path, self._spec.source.timezone)
+        types = {column: arrow_type(text) for column, text in table.schema.items()}
+        return discover(store, table.uri, template, Scope(ScopeSpec(), None, "UTC"), types)
+
     def _lookup(self, name: str, table: TableSpec) -> LookupTable:
         """Pin a small table for joins: its objects as they are now, and the schema of all of them."""
         types = {column: arrow_type(text) for column, text in table.schema.items()}
         store = self._stores.of(table.uri, self._spec.source.storage)
-        template = PathTemplate.parse(table.path, self._spec.source.timezone)
-        found = discover(store, table.uri, template, Scope(ScopeSpec(), None, "UTC"), types)
+        found = self._discover(table)
         if found.objects.num_rows == 0:
             raise SpecError("nothing lies there", where=f"transform.tables.{name}.uri: {table.uri}")
         format = find_format(found.keys, table.format)

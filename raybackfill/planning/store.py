@@ -69,7 +69,13 @@ def load_plan(store: ObjectStore, paths: PlanPaths) -> tuple[Plan, bytes]:
         target_files=_table(store, paths.target_files).cast(TARGET_FILES),
         summary=document["summary"],
     )
-    return plan, store.read(paths.code).to_pybytes()
+    return plan, load_code(store, paths)
+
+
+def load_code(store: ObjectStore, paths: PlanPaths) -> bytes:
+    """The bundle of the plan's code."""
+    bundle: bytes = store.read(paths.code).to_pybytes()
+    return bundle
 
 
 def _parquet(table: pa.Table) -> bytes:

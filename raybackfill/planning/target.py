@@ -1,0 +1,85 @@
+"""What the target holds: the files that a plan replaces, and what is carried over of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raybackfill.control.planning.layout import Layout
+from raybackfill.control.planning.plan import TARGET_FILES, Recipe
+from raybackfill.control.planning.trial import refuse_lost_columns
+from raybackfill.control.planning.units import PlannedObject
+from raybackfill.errors import SpecError
+from raybackfill.paths import key_of
+from raybackfill.planning import Parts
+from raybackfill.planning.discovery import inspect, named, object_info, plan_objects
+from raybackfill.spec import BackfillSpec
+from raybackfill.table import Table
+
+
+@dataclass(frozen=True)
+class TargetNow:
+    """What the target holds: `files` are those that the plan replaces (TARGET_FILES), `live` their
+    schema, `untouched` how many partitions stay as they are, `folders` all there are."""
+
+    files: pa.Table
+    live: pa.Schema | None
+    untouched: int
+    folders: pa.Array
+    base_version: int
+
+
+def look_at_target(parts: Parts, spec: BackfillSpec, layout: Layout) -> TargetNow:
+    newest = parts.table.newest()
+    files = classified_files(parts.table, layout)
+    replaced = files_in_scope(files)
+    live = None
+    if replaced.num_rows:
+        info = object_info(_as_objects(replaced.slice(0, 1), spec), 0)
+        live = parts.target_reader().inspect(parts.target_store, info).schema
+    folders = files["folder"].combine_chunks()
+    untouched = pc.count_distinct(folders.filter(pc.equal(files["scope"], "outside"))).as_py()
+    return TargetNow(replaced, live, untouched, pc.unique(folders), newest.number if newest else 0)
+
+
+def classified_files(table: Table, layout: Layout) -> pa.Table:
+    """Every file under the target, with its folder and whether that is in scope. SpecError for one
+    that does not lie as partition_by says."""
+    files = table.listing()
+    folders = pc.replace_substring_regex(files["path"], r"/?[^/]*$", "").combine_chunks()
+    classes = layout.partitioning.classify(folders, layout.scope)
+    foreign = files["path"].filter(pc.equal(classes, "foreign")).to_pylist()
+    if foreign:
+        raise SpecError(
+            f"{len(foreign)} file(s) of the target do not lie as partition_by says: {named(foreign)}",
+            where="target.partition_by",
+            next="say how the table is laid out, or give another target.uri",
+        )
+    return files.append_column("folder", folders).append_column("scope", classes)
+
+
+def files_in_scope(files: pa.Table) -> pa.Table:
+    """Those that a plan replaces (TARGET_FILES), of `classified_files`."""
+    return files.filter(pc.is_in(files["scope"], pa.array(["inside", "partial"]))).cast(TARGET_FILES)
+
+
+def carried_objects(recipe: Recipe, parts: Parts, target: TargetNow, layout: Layout) -> list[PlannedObject]:
+    """The target's files of partitions that are only partly in scope: their other rows are kept."""
+    partial = target.files.filter(pc.equal(target.files["scope"], "partial"))
+    if partial.num_rows == 0:
+        return []
+    objects = _as_objects(partial, recipe.spec)
+    seen = inspect(parts.target_store, parts.target_reader(), objects, 0)
+    columns = layout.partitioning.file_columns(recipe.output_schema)
+    for group in seen.groups:
+        refuse_lost_columns(group.schema, columns, group.example)
+    folders = partial["folder"].combine_chunks().dictionary_encode().indices.to_pylist()
+    return list(plan_objects(objects, folders, seen))
+
+
+def _as_objects(files: pa.Table, spec: BackfillSpec) -> pa.Table:
+    """Files of the target (path, size, tag) as objects of its store."""
+    keys = pc.binary_join_element_wise(key_of(spec.target.uri), files["path"], "/")
+    return pa.table({"key": keys, "size": files["size"], "tag": files["tag"]})
