@@ -18,7 +18,8 @@ import pyarrow as pa
 from raybackfill.code import Code, bundle_job, no_code
 from raybackfill.control.planning.identity.difference import Difference
 from raybackfill.control.planning.plan import Plan
-from raybackfill.driver import Gate
+from raybackfill.control.proving.gate import Gate
+from raybackfill.control.proving.verification import verify_document
 from raybackfill.errors import FencedError, SpecError
 from raybackfill.observe import Listener, Silent
 from raybackfill.paths import PlanPaths, RunPaths, key_of, runs
@@ -26,6 +27,7 @@ from raybackfill.planning.parts import PlanningParts, look_at_source
 from raybackfill.planning.planner import make_plan
 from raybackfill.planning.store import load_plan, save_plan
 from raybackfill.plans import difference, refuse_changed, refuse_other_plan, refuse_other_request
+from raybackfill.proving import Proof
 from raybackfill.runs import OpenedRun, create_run, newest_run, newest_runs, open_run_at
 from raybackfill.spec import BackfillSpec, StorageSpec, read_moment, read_spec
 from raybackfill.spec.locations import read_location
@@ -266,6 +268,46 @@ class Run:
             retry_failed=retry_failed,
         )
         return Run(self._opened, gate)
+
+    def verify(
+        self,
+        read_back: str | None = None,
+        *,
+        repair: bool = False,
+        engine: str = "ray",
+        address: str | None = None,
+        workers: int | None = None,
+        listener: Listener | None = None,
+        stop_asked: Callable[[], bool] = lambda: False,
+    ) -> dict[str, Any]:
+        """Look again at all that it staged or, where it is published, at what lies in the table of it (the
+        document of `verify --json`). `read_back`, "full", "sample" or "none", says of how many units the
+        rows are read; by default what the config says.
+
+        With `repair`, units that do not hold are worked on again (of a published run that makes a new
+        version of the table), and all is looked at once more; IntegrityError where that cannot be.
+        """
+        workers = workers or self._opened.plan.recipe.spec.limits.concurrency
+        place = {"engine": engine, "address": address or os.environ.get("RAY_ADDRESS"), "workers": workers}
+        proof = self._opened.verify(read_back, **place)  # type: ignore[arg-type]
+        bad = proof.verification.bad
+        if repair and bad:
+            self._opened.carry_out(
+                **place,  # type: ignore[arg-type]
+                publish=self._opened.is_finished,
+                listener=listener or Silent(),
+                stop_asked=stop_asked,
+                redo=bad,
+            )
+            proof = self._opened.verify(read_back, **place)  # type: ignore[arg-type]
+        return self._proved(proof, repaired=len(bad) if repair else 0)
+
+    def _proved(self, proof: Proof, repaired: int) -> dict[str, Any]:
+        status = self.status()
+        holds = proof.verification.holds
+        mend = f"raybackfill verify {self.uri} --repair"
+        following = status["next"] if holds else mend
+        return verify_document(status, proof.verification, proof.superseded, repaired, following)
 
 
 @dataclass(frozen=True)

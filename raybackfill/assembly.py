@@ -18,6 +18,7 @@ from raybackfill.control.planning.plan import LookupTable, Recipe
 from raybackfill.control.planning.scope import Scope
 from raybackfill.control.planning.templates import PathTemplate, path_columns
 from raybackfill.errors import SpecError, UnitError
+from raybackfill.flow.evidence import Looking
 from raybackfill.flow.extract import Extract, Mask, PathValues
 from raybackfill.flow.load import Loader
 from raybackfill.flow.transform import Job, conform
@@ -48,6 +49,10 @@ def identity(table: pa.Table) -> pa.Table:
     return table
 
 
+def all_of(table: pa.Table) -> tuple[pa.Table, int]:
+    return table, 0
+
+
 class Assembly:
     """Builds what a recipe needs, each part when it is asked for. `bundle` is the job's code."""
 
@@ -74,7 +79,7 @@ class Assembly:
         return Hops(
             extract=self.carry_extract() if carries else self.extract(scoped=True),
             transform=transform,
-            accept=identity if carries else self._accept,
+            accept=all_of if carries else self._accept,
             folders=self._partitioning.folder_codes,
             loader=self._loaders(paths),
             check_folders=lambda folders: self._check_folders(folders, paths),
@@ -118,6 +123,18 @@ class Assembly:
             schema,
             [out_of_scope],
             recipe.spec.target.timezone,
+        )
+
+    def looking(self, paths: RunPaths) -> Looking:
+        """What reads back the files of the run's units."""
+        schema = self.recipe.output_schema
+        return Looking(
+            self._stores.state,
+            self._stores.target,
+            paths,
+            schema,
+            lambda folder: self._partitioning.restore(folder, schema),
+            self._partitioning.folder_codes,
         )
 
     def job(self) -> Callable[[pa.Table], pa.Table]:
@@ -192,13 +209,14 @@ class Assembly:
         schema = self.recipe.output_schema
         return [PathValues(self._partitioning.restore(folder, schema)) for folder in folders]
 
-    def _accept(self, table: pa.Table) -> pa.Table:
-        """Rows of the job that are out of scope: refused or left out, as target.outside_scope says."""
+    def _accept(self, table: pa.Table) -> tuple[pa.Table, int]:
+        """Rows of the job that are out of scope: refused or left out, as target.outside_scope says. The
+        count is the mask's own, so that a row lost with them shows."""
         mask = self._scope.mask(table)
         if mask.false_count == 0:
-            return table
+            return table, 0
         if self.recipe.spec.target.outside_scope == "filter":
-            return table.filter(mask)
+            return table.filter(mask), mask.false_count
         row = table.slice(pc.index(mask, False).as_py(), 1).select(sorted(self._scope.needs)).to_pylist()[0]
         said = ", ".join(f"{name} = {value}" for name, value in row.items())
         raise UnitError(

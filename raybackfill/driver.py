@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from raybackfill.checkpoint.recorder import LocalSender, Recorder
 from raybackfill.clock import Clock
 from raybackfill.control.proving.composition import Composition
-from raybackfill.control.running.entries import retry_failed_entry, state_entry
+from raybackfill.control.proving.gate import Gate
+from raybackfill.control.proving.verification import Verification
+from raybackfill.control.running.entries import Entry, retry_failed_entry, state_entry, verified_entry
 from raybackfill.control.running.ledger import FINAL, Ledger
 from raybackfill.control.running.retry import RetryPolicy
 from raybackfill.control.running.schedule import Schedule
@@ -21,15 +23,6 @@ from raybackfill.observe import Listener
 from raybackfill.storage import ObjectStore
 from raybackfill.table import Table
 from raybackfill.working import Working
-
-
-@dataclass(frozen=True)
-class Gate:
-    """A check that refused the next step, why, and what helps."""
-
-    name: str
-    reason: str
-    next: str
 
 
 @dataclass(frozen=True)
@@ -45,6 +38,7 @@ class Job:
     retries: RetryPolicy
     table: Table
     publication: Callable[[Ledger], Publication]
+    verification: Callable[[Engine, Ledger], Verification]
     recorder: Recorder
     local: LocalSender
     open_writer: OpenWriter
@@ -55,12 +49,13 @@ class Job:
     def ledger(self) -> Ledger:
         return self.recorder.ledger
 
-    def enter(self, state: str, *, reason: str = "", version: int | None = None) -> None:
-        """Record the run's new state, and what the driver sent to get there. A move that cannot be is
-        refused before it is written: the journal would be refused by every reader from then on."""
+    def enter(self, state: str, *more: Entry, reason: str = "", version: int | None = None) -> None:
+        """Record the run's new state, and what the driver sent to get there, in one object with `more`. A
+        move that cannot be is refused before it is written: the journal would be refused by every reader
+        from then on."""
         self.ledger.check_move(state)
         entry = state_entry(state, reason=reason, version=version, requests=self.requests())
-        self.recorder.hand_in(entry)
+        self.recorder.hand_in(entry, *more)
         self.recorder.settle()
 
     def schedule(self) -> Schedule:
@@ -76,13 +71,15 @@ def carry_out(
     publish: bool,
     retry_failed: bool,
     stop_asked: Callable[[], bool],
+    redo: Sequence[Entry] = (),
 ) -> Version | Gate | None:
-    """Work on what is undecided, then publish. Goes on where an earlier driver stopped, at any point.
+    """Work on what is undecided, look at what was staged, then publish. Goes on where an earlier driver
+    stopped, at any point. `redo`: decisions that are taken back first.
 
     A version that the run has made already is brought to the paths first: after it nothing of the
     source is looked at again, because the source may be the table itself.
     """
-    if job.ledger.state in FINAL:
+    if job.ledger.state in FINAL and not redo:
         # Another driver ended it after this one looked, and before this one began.
         return None
     if job.ledger.state != "publishing":
@@ -90,12 +87,13 @@ def carry_out(
             job.recorder.hand_in(retry_failed_entry())
             job.recorder.settle()
         if job.ledger.state != "running":
-            job.enter("running")
+            job.enter("running", *redo)
         # Taking an engine down takes seconds, for which a table need not wait: it is closed last.
         with closing(open_engine()) as engine:
             _work_to_the_end(job, engine, clock, listener, stop_asked)
             job.enter("staged")
-            return _publish(job, clock, listener) if publish else None
+            gate = _verify(job, engine, listener)
+            return gate or (_publish(job, clock, listener) if publish else None)
     return _publish(job, clock, listener)
 
 
@@ -133,6 +131,18 @@ def _write_here_again(job: Job, was_elsewhere: bool, clock: Clock) -> None:
     job.recorder.use(job.local)
     if was_elsewhere:
         job.local.begin(clock.now())
+
+
+def _verify(job: Job, engine: Engine, listener: Listener) -> Gate | None:
+    """The gate before a publish: what was staged must be what its receipts say."""
+    listener.say("verifying")
+    found = job.verification(engine, job.ledger)
+    job.recorder.hand_in(verified_entry(found.summary(), found.requests))
+    job.recorder.settle()
+    if found.holds:
+        return None
+    job.enter("stopped", reason=found.reason())
+    return Gate("verified", found.reason(), "repair it: raybackfill verify RUN --repair")
 
 
 def _publish(job: Job, clock: Clock, listener: Listener) -> Version | Gate:

@@ -66,6 +66,9 @@ class Rows:
     def __add__(self, other: Rows) -> Rows:
         return Rows(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Rows)))
 
+    def __sub__(self, other: Rows) -> Rows:
+        return Rows(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(Rows)))
+
     def to_json(self) -> dict[str, int]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
@@ -143,7 +146,7 @@ class Receipt:
     """What one attempt at a unit staged, and how many rows went where.
 
     `partitions` and `columns` tell of the rows as they were before they were written; None where the
-    receipt is of a version that did not look.
+    receipt is of a version that did not look. That took `proof_seconds` of all the `seconds`.
     """
 
     unit: str
@@ -156,6 +159,7 @@ class Receipt:
     seconds: float = 0.0
     partitions: tuple[PartitionProof, ...] | None = None
     columns: Mapping[str, ColumnFacts] = field(default_factory=dict)
+    proof_seconds: float = 0.0
 
     @property
     def digest(self) -> Digest:
@@ -183,7 +187,8 @@ class Receipt:
             {"partition": p.partition, "rows": p.rows, "digest": str(p.digest)} for p in self.partitions
         ]
         columns = {name: asdict(facts) for name, facts in self.columns.items()}
-        return {**content, "digest": str(self.digest), "partitions": proofs, "columns": columns}
+        proved = {"digest": str(self.digest), "partitions": proofs, "columns": columns}
+        return {**content, **proved, "proof_seconds": self.proof_seconds}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Receipt:
@@ -203,12 +208,13 @@ class Receipt:
             seconds=value["seconds"],
             partitions=proofs,
             columns={name: ColumnFacts(**facts) for name, facts in value.get("columns", {}).items()},
+            proof_seconds=value.get("proof_seconds", 0.0),
         )
 
 
 def checksum(data: bytes) -> str:
-    """What tells whether a stored document is still the one that was written: half of its SHA-256."""
-    return sha256(data).hexdigest()[:32]
+    """What tells whether a stored document is still the one that was written: 64 bits of its SHA-256."""
+    return sha256(data).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

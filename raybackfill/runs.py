@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,11 +15,14 @@ from raybackfill.checkpoint import Checkpoint
 from raybackfill.checkpoint.recorder import LocalSender, Recorder
 from raybackfill.clock import system_clock
 from raybackfill.control.planning.plan import Plan, recipe_document
+from raybackfill.control.proving.composition import pinned_again
+from raybackfill.control.proving.gate import Gate
+from raybackfill.control.proving.verification import Verification
 from raybackfill.control.running.ledger import FINAL, Ledger
 from raybackfill.control.running.liveness import GONE_SECONDS, is_live
 from raybackfill.control.running.retry import RetryPolicy
 from raybackfill.control.running.status import run_status
-from raybackfill.driver import Gate, Job, carry_out
+from raybackfill.driver import Job, carry_out
 from raybackfill.engines import Engine
 from raybackfill.errors import FencedError, IntegrityError, RaybackfillError, SpecError, TransientError
 from raybackfill.flow.publish import Publication
@@ -26,6 +30,7 @@ from raybackfill.observe import Listener, Several
 from raybackfill.observe.presence import Presence, last_sign
 from raybackfill.paths import PlanPaths, RunPaths, TablePaths, key_of, parent, runs
 from raybackfill.planning.store import load_plan
+from raybackfill.proving import Proof, Proving
 from raybackfill.spec import BackfillSpec, spec_document
 from raybackfill.storage import ObjectStore
 from raybackfill.storage.listing import list_folders
@@ -115,9 +120,11 @@ class OpenedRun:
         stop_asked: Callable[[], bool],
         take_over: bool = False,
         retry_failed: bool = False,
+        redo: Mapping[str, str] | None = None,
     ) -> Gate | None:
         """Drive it from where it is to its end. A gate that refuses the publish is given back; a driver
-        that lives is not disturbed (FencedError) unless `take_over`."""
+        that lives is not disturbed (FencedError) unless `take_over`. `redo`: units (with the attempt that
+        was decided on) that are worked on again first."""
         clock = system_clock()
         now, missing = self.look_at_stores()
         if not take_over:
@@ -126,6 +133,7 @@ class OpenedRun:
             listener.say(f"the store has no {lack}")
         driver = clock.new_id()
         checkpoint = self.checkpoint()
+        taken_back = self.proving().redo(redo, checkpoint) if redo else []
         local = LocalSender(new_writer(checkpoint.journal, driver))
         presence = Presence(self.stores.state, self.paths, driver)
         listener = Several([listener, presence])
@@ -142,6 +150,7 @@ class OpenedRun:
                     publish=publish,
                     retry_failed=retry_failed,
                     stop_asked=stop_asked,
+                    redo=taken_back,
                 )
             except RaybackfillError as error:
                 raise self._with_next(error) from error.__cause__
@@ -156,6 +165,7 @@ class OpenedRun:
             retries=RetryPolicy(spec.retries.attempts, spec.retries.breaker),
             table=self.table(),
             publication=self._publication,
+            verification=self._staged,
             recorder=recorder,
             local=local,
             open_writer=WriterOpening(spec_document(spec), self.paths, driver),
@@ -163,11 +173,31 @@ class OpenedRun:
             requests=_since_last(self.stores.meter),
         )
 
-    def _engine(self, name: str, address: str | None, workers: int | None) -> Engine:
+    def verify(
+        self, read_back: str | None, *, engine: str, address: str | None, workers: int | None
+    ) -> Proof:
+        """Look at all that it left, as it lies now. Changes nothing."""
+        ledger = self.checkpoint().ledger
+        with closing(self._engine(engine, address, workers)) as opened:
+            return self.proving().now(opened, ledger, read_back or self._read_back)
+
+    @property
+    def _read_back(self) -> str:
+        return "full"
+
+    def proving(self) -> Proving:
+        return Proving(self.paths, self.plan, self.stores, self.table(), self._work())
+
+    def _staged(self, engine: Engine, ledger: Ledger) -> Verification:
+        return self.proving().staged(engine, ledger, self._read_back)
+
+    def _work(self) -> UnitWork:
         spec = self.plan.recipe.spec
         plan_paths = PlanPaths(key_of(spec.state), spec.name, self.plan.id)
-        work = UnitWork(recipe_document(self.plan.recipe), plan_paths, self.paths)
-        return make_engine(name, work, address=address, workers=workers)
+        return UnitWork(recipe_document(self.plan.recipe), plan_paths, self.paths)
+
+    def _engine(self, name: str, address: str | None, workers: int | None) -> Engine:
+        return make_engine(name, self._work(), address=address, workers=workers)
 
     def _with_next(self, error: RaybackfillError) -> RaybackfillError:
         """Whoever raised it did not know which run it was."""
@@ -181,12 +211,16 @@ class OpenedRun:
 
     def _publication(self, ledger: Ledger) -> Publication:
         units = self.plan.units_table["unit"].to_pylist()
+        pinned, table = self.plan.target_files, self.table()
+        ours = table.version(ledger.version) if ledger.version else None
+        if ours is not None:
+            pinned = pinned_again(ours, table.listing(), ledger.rejected)
         return Publication(
             paths=self.paths,
             plan_id=self.plan.id,
-            base_version=self.plan.base_version,
+            base_version=max(self.plan.base_version, ledger.version),
             on_empty=self.plan.recipe.spec.target.on_empty,
-            pinned=self.plan.target_files,
+            pinned=pinned,
             units={leaf: ledger.decided[leaf] for unit in units for leaf in ledger.leaves(unit)},
         )
 

@@ -39,6 +39,10 @@ class Table:
         keys = list_objects(self._store, self._paths.versions)["key"]
         return self._read(keys[-1].as_py()) if len(keys) else None
 
+    def version(self, number: int) -> Version | None:
+        key = self._paths.version(number)
+        return None if self._store.head(key) is None else self._read(key)
+
     def version_of(self, run_id: str, above: int) -> Version | None:
         """The version that this run made, if it did. `above`: the version that the plan saw."""
         keys = list_objects(self._store, self._paths.versions)["key"].to_pylist()

@@ -13,7 +13,10 @@ from raybackfill.assembly import Assembly
 from raybackfill.checkpoint import newest_heads
 from raybackfill.checkpoint.journal import Journal, JournalWriter
 from raybackfill.control.planning.plan import recipe_from_document
+from raybackfill.control.proving.checks import judge
+from raybackfill.control.proving.evidence import Verdict
 from raybackfill.engines import Task
+from raybackfill.flow.evidence import Asked, Looking
 from raybackfill.flow.publish import write_receipt
 from raybackfill.flow.unit import Hops, process_unit
 from raybackfill.model import Receipt
@@ -39,11 +42,11 @@ class UnitWork:
 
     def prepare(self) -> None:
         """Import and build what the first task needs, before it comes."""
-        bench = self._bench()
+        bench = self.bench()
         bench.hops("work")
 
     def __call__(self, task: Task) -> Receipt:
-        bench = self._bench()
+        bench = self.bench()
         before = bench.meter.snapshot()
         size = {"pieces": len(task.unit.pieces), "decoded_bytes": task.unit.decoded_bytes}
         logger.info("began", extra={"fields": {"stage": task.unit.stage, **size}})
@@ -57,13 +60,28 @@ class UnitWork:
         logger.info("staged", extra={"fields": {"rows": receipt.rows.to_json(), **seconds}})
         return receipt
 
-    def _bench(self) -> _Bench:
+    def bench(self) -> Bench:
+        """This process's own, made when it is first asked for."""
         found = _benches.get(self.run.root)
         if found is None:
             # One run at a time: a worker that is used again for another forgets the last one.
             _benches.clear()
-            found = _benches[self.run.root] = _Bench(self)
+            found = _benches[self.run.root] = Bench(self)
         return found
+
+
+@dataclass(frozen=True)
+class UnitLook:
+    """Looks again at what a unit left, and judges it. It can be pickled."""
+
+    work: UnitWork
+
+    def __call__(self, asked: Asked) -> Verdict:
+        bench = self.work.bench()
+        before = bench.meter.snapshot()
+        verdict = judge(bench.looking().at(asked))
+        after = bench.meter.snapshot()
+        return replace(verdict, requests={kind: after[kind] - before[kind] for kind in KINDS})
 
 
 @dataclass(frozen=True)
@@ -85,7 +103,7 @@ def new_writer(journal: Journal, driver: str) -> JournalWriter:
     return JournalWriter(journal, driver=driver, writer=secrets.token_hex(6), host=socket.gethostname())
 
 
-class _Bench:
+class Bench:
     """What a process keeps from task to task: its stores with their connections, and its hops."""
 
     def __init__(self, work: UnitWork) -> None:
@@ -102,6 +120,9 @@ class _Bench:
             self._hops[stage] = self._assembly.hops(stage, self._run)
         return self._hops[stage]
 
+    def looking(self) -> Looking:
+        return self._assembly.looking(self._run)
+
 
 # Tasks are unpickled each time, so what lives longer than one lives here.
-_benches: dict[str, _Bench] = {}
+_benches: dict[str, Bench] = {}

@@ -296,8 +296,8 @@ def test_a_snapshot_of_another_format_is_refused(monkeypatch: pytest.MonkeyPatch
     store = MemoryStore()
     driving = Driving(store, "A")
     with monkeypatch.context() as patch:
-        patch.setattr("raybackfill.checkpoint.snapshots.FORMAT", "snapshot/2")
+        patch.setattr("raybackfill.checkpoint.snapshots.FORMAT", "snapshot/3")
         driving.recorder.hand_in(entry("a"))
         driving.recorder.settle()
-    with pytest.raises(IntegrityError, match="format is 'snapshot/2'"):
+    with pytest.raises(IntegrityError, match="format is 'snapshot/3'"):
         Checkpoint(store, PATHS)

@@ -25,7 +25,8 @@ def blocks(language: str) -> list[str]:
 def test_every_command_is_documented_and_every_documented_one_exists() -> None:
     said = set(
         re.findall(
-            r"`(?:raybackfill )?(plan|run|resume|status|list|schema|init|demo)\b", README + blocks("")[1]
+            r"`(?:raybackfill )?(plan|run|resume|verify|status|list|schema|init|demo)\b",
+            README + blocks("")[1],
         )
     )
     said |= set(re.findall(r"raybackfill ([a-z]+)", README)) & set(main.commands)

@@ -15,8 +15,12 @@ from raybackfill.checkpoint.journal import Heads
 from raybackfill.control.running.ledger import Ledger
 from raybackfill.errors import IntegrityError
 
-FORMAT = "snapshot/1"
-DECISIONS = pa.schema([pa.field("unit", pa.string()), pa.field("attempt", pa.string())])
+FORMAT = "snapshot/2"
+FORMATS_READ = ("snapshot/1", FORMAT)
+"""The first has no seals and no digest."""
+DECISIONS = pa.schema(
+    [pa.field("unit", pa.string()), pa.field("attempt", pa.string()), pa.field("seal", pa.string())]
+)
 
 
 def written(ledger: Ledger, heads: Heads, at: str) -> bytes:
@@ -24,7 +28,9 @@ def written(ledger: Ledger, heads: Heads, at: str) -> bytes:
     stands in the file's metadata."""
     document = {"ledger": ledger.to_document(), "heads": asdict(heads), "at": at}
     metadata = {"format": FORMAT, "document": json.dumps(document, separators=(",", ":"))}
-    columns = [pa.array(ledger.decided.keys(), pa.string()), pa.array(ledger.decided.values(), pa.string())]
+    seals = map(ledger.seals.get, ledger.decided)
+    values = (ledger.decided.keys(), ledger.decided.values(), seals)
+    columns = [pa.array(each, pa.string()) for each in values]
     sink = io.BytesIO()
     table = pa.table(columns, schema=DECISIONS.with_metadata(metadata))
     pq.write_table(table, sink, compression="zstd", use_dictionary=False)
@@ -35,8 +41,11 @@ def read(key: str, data: pa.Buffer) -> tuple[Ledger, Heads, str]:
     """The ledger, the journal's heads, and the time of the last entry that the snapshot holds."""
     table = pq.read_table(pa.BufferReader(data))
     document = _document(key, table.schema)
-    decided = dict(zip(table["unit"].to_pylist(), table["attempt"].to_pylist(), strict=True))
-    return Ledger.from_document(document["ledger"], decided), _heads(document), document["at"]
+    units = table["unit"].to_pylist()
+    decided = dict(zip(units, table["attempt"].to_pylist(), strict=True))
+    seals = table["seal"].to_pylist() if "seal" in table.column_names else [None] * len(units)
+    known = {unit: seal for unit, seal in zip(units, seals, strict=True) if seal is not None}
+    return Ledger.from_document(document["ledger"], decided, known), _heads(document), document["at"]
 
 
 def read_heads(key: str, data: pa.Buffer) -> Heads:
@@ -47,7 +56,7 @@ def read_heads(key: str, data: pa.Buffer) -> Heads:
 def _document(key: str, schema: pa.Schema) -> dict[str, Any]:
     metadata = schema.metadata or {}
     format = metadata.get(b"format", b"").decode()
-    if format != FORMAT:
+    if format not in FORMATS_READ:
         raise IntegrityError(
             f"the snapshot's format is {format!r}, this version reads {FORMAT}",
             where=key,

@@ -13,6 +13,7 @@ from raybackfill.cli.resume import resume
 from raybackfill.cli.run import run
 from raybackfill.cli.schema import schema
 from raybackfill.cli.status import status
+from raybackfill.cli.verify import verify
 from raybackfill.version import VERSION
 
 
@@ -22,5 +23,5 @@ def main() -> None:
     """Rebuild historical data in object storage: find out what is wrong, plan, run, publish."""
 
 
-for command in (init, plan, run, resume, status, list_runs, schema, demo):
+for command in (init, plan, run, resume, status, verify, list_runs, schema, demo):
     main.add_command(command)

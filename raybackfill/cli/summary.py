@@ -15,6 +15,7 @@ from raybackfill.paths import key_of
 LABEL_WIDTH = 12
 COLUMNS_NAMED_MAX = 12
 IGNORED_NAMED_MAX = 3
+FINDINGS_SHOWN_MAX = 10
 DRIFT = {
     "added": "is new",
     "missing": "is missing",
@@ -92,6 +93,40 @@ def run_text(run: Mapping[str, Any]) -> str:
         *(("failed", f"{error['unit']}: {error['message']}") for error in run["errors"][:3]),
         ("run lies in", run["run_uri"]),
         ("next", run["next"]),
+    )
+
+
+def verify_text(found: Mapping[str, Any]) -> str:
+    units, read = found["units"], found["units_read_back"]
+    bad = f", {found['units_bad']:,} do not hold" if found["units_bad"] else ""
+    repaired = found["units_repaired"]
+    return _lines(
+        f"run {found['run_id']} ({found['state']}): verify {found['result']}",
+        ("units", f"{units:,} looked at, {read:,} read back ({size(found['bytes_read'])}){bad}"),
+        *((("repaired", f"{plural(repaired, 'unit')} worked on again"),) if repaired else ()),
+        *(("", text) for text in _superseded(found)),
+        *((check["result"], _check(check)) for check in found["checks"]),
+        *(("found", _finding(finding)) for finding in found["findings"][:FINDINGS_SHOWN_MAX]),
+        *(("", f"and {more:,} more") for more in [found["findings_count"] - FINDINGS_SHOWN_MAX] if more > 0),
+        ("digest", found["digest"]),
+        ("next", found["next"]),
+    )
+
+
+def _superseded(found: Mapping[str, Any]) -> Iterator[str]:
+    if found["units_superseded"]:
+        yield f"{plural(found['units_superseded'], 'unit')} with files that a later version replaced"
+
+
+def _check(check: Mapping[str, Any]) -> str:
+    return f"{check['name']:<9} {check['claim']} ({check['looked_at']:,} {check['measure']})"
+
+
+def _finding(finding: Mapping[str, Any]) -> str:
+    partition = f"{finding['partition']}: " if finding["partition"] else ""
+    return (
+        f"{finding['check']}: {partition}{finding['where']}: "
+        f"expected {finding['expected']}, found {finding['found']}"
     )
 
 

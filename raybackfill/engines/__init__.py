@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol, TextIO
+from typing import Protocol, TextIO, TypeVar
 
 from raybackfill.checkpoint.journal import JournalWriter
 from raybackfill.checkpoint.recorder import Sender
@@ -42,6 +42,9 @@ class Work(Protocol):
     def __call__(self, task: Task) -> Receipt: ...
 
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 OpenWriter = Callable[[], JournalWriter]
 """Opens the run's journal for a new writer of this driver, in whatever process. It can be pickled."""
 
@@ -72,7 +75,22 @@ class Engine(Protocol):
     def cancel(self, attempt: str) -> None:
         """Nobody waits for this attempt any more: it may be ended, and does not come back."""
 
+    def each(
+        self, act: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Iterator[tuple[Item, Result | RaybackfillError]]:
+        """What workers find that only look: each item with its result, or one of our errors, whatever
+        became of its process. Some are under way at a time, and they come as they end. `act` and the items
+        can be pickled."""
+
     def close(self) -> None: ...
+
+
+def look(act: Callable[[Item], Result], item: Item) -> Result | RaybackfillError:
+    """The act's result or one of our errors, given back, so that no engine wraps it."""
+    try:
+        return act(item)
+    except RaybackfillError as error:
+        return error
 
 
 def run_task(work: Work, task: Task, echo: TextIO | None = None) -> Outcome:

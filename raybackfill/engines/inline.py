@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+
 from raybackfill.checkpoint.recorder import Sender
-from raybackfill.engines import OpenWriter, Outcome, Task, Work, run_task
+from raybackfill.engines import Item, OpenWriter, Outcome, Result, Task, Work, look, run_task
+from raybackfill.errors import RaybackfillError
 
 
 class InlineEngine:
@@ -31,6 +34,11 @@ class InlineEngine:
 
     def cancel(self, attempt: str) -> None:
         self._tasks = [task for task in self._tasks if task.attempt != attempt]
+
+    def each(
+        self, act: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Iterator[tuple[Item, Result | RaybackfillError]]:
+        return ((item, look(act, item)) for item in items)
 
     def close(self) -> None:
         self._tasks.clear()

@@ -30,6 +30,7 @@ class Asked:
     receipt that it holds. `paths`: staged key -> where the file must be in the table; None for a unit
     that is not published. `read_back`: whether rows are read, too."""
 
+    unit: str
     attempt: str
     sealed: str
     read_back: bool
@@ -39,19 +40,20 @@ class Asked:
 @dataclass(frozen=True)
 class Looking:
     """Looks at units of one run. `restore` gives the columns that a folder's name holds, of those of
-    `schema`, the target's."""
+    `schema`, the target's; `folders` names the folder that each row belongs to."""
 
     staged_store: ObjectStore
     table_store: ObjectStore
     run: RunPaths
     schema: pa.Schema
     restore: Callable[[str], Mapping[str, pa.Scalar]]
+    folders: Callable[[pa.Table], pa.DictionaryArray]
 
-    def at(self, unit: str, asked: Asked) -> Evidence:
+    def at(self, asked: Asked) -> Evidence:
         """TransientError where the store does not answer; whatever else is wrong is evidence."""
         started = time.perf_counter()
-        key = self.run.receipt(unit, asked.attempt)
-        evidence = Evidence(unit, asked.attempt, asked.sealed, key)
+        key = self.run.receipt(asked.unit, asked.attempt)
+        evidence = Evidence(asked.unit, asked.attempt, asked.sealed, key)
         data = self._receipt(key)
         if data is None:
             return replace(evidence, problem="there is none")
@@ -119,12 +121,13 @@ class Looking:
             except (RaybackfillError, pa.ArrowException, OSError, ValueError) as error:
                 text = str(error).strip().splitlines()
                 found[file.key] = replace(there, problem=text[0] if text else type(error).__name__)
-        complete = len(evidence.places) == len(receipt.files)
+        seen = [found.get(file.key) for file in receipt.files]
         return replace(
             evidence,
             found=found,
-            # What a later version replaced of a unit takes its sums with it: single files have none.
-            read_back=complete,
+            # A file that is gone, cannot be read, or was replaced by a later version takes the unit's sums
+            # with it: what is wrong with it is said already, and single files have none.
+            read_back=all(file is not None and not file.problem for file in seen),
             partitions=proof.partitions(),
             columns=proof.columns(reduce(merged, bounds) if bounds else {}),
             bytes_read=read,
@@ -134,12 +137,12 @@ class Looking:
         self, store: ObjectStore, info: ObjectInfo, file: StagedFile, there: FileFound, proof: Proof
     ) -> tuple[FileFound, Bounds]:
         constants = self.restore(file.partition)
-        folder = pa.array([file.partition], pa.string())
         rows = 0
         parquet = _opened(store.open(info, whole=True))
         for table in _tables(parquet):
             whole = self._whole(table, constants)
-            proof.add(whole, pa.DictionaryArray.from_arrays(pa.repeat(0, whole.num_rows), folder))
+            # By where the rows belong, not by where they lie: a row in a wrong folder shows.
+            proof.add(whole, self.folders(whole))
             rows += whole.num_rows
         metadata = parquet.schema_arrow.metadata or {}
         stamp = metadata.get(STAMP.encode(), b"").decode(errors="replace")
@@ -152,6 +155,8 @@ class Looking:
             if field.name in constants and field.name not in table.column_names:
                 columns.append(pa.repeat(constants[field.name], table.num_rows).cast(field.type))
                 continue
+            if field.name not in table.column_names:
+                raise ValueError(f"it has no column {field.name}")
             column = table.column(field.name)
             is_encoded = pa.types.is_dictionary(column.type)
             columns.append(column if is_encoded or column.type == field.type else column.cast(field.type))

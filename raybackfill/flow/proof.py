@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from decimal import Decimal
+import time
+from decimal import Context, Decimal
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -18,18 +20,22 @@ from raybackfill.model import ColumnFacts, Digest, PartitionProof
 TEXT_BOUND_MAX = 64
 _INT64_MAX = 2**63 - 1
 _DECIMAL128_MAX = 10**38 - 1
+# Python's own sums of decimals keep 28 digits, and say nothing of those they drop.
+_EXACT = Context(prec=300)
 
 
 class Proof:
     """Rows by folder with their digests, and facts of columns. Rows may come in any order and parts."""
 
     def __init__(self) -> None:
+        self.seconds = 0.0
         self._columns: dict[str, _Column] = {}
         self._rows: dict[str, int] = {}
         self._digests: dict[str, Digest] = {}
 
     def add(self, table: pa.Table, folders: pa.DictionaryArray) -> None:
         """`folders` names the folder of each row."""
+        started = time.perf_counter()
         names = folders.dictionary.to_pylist()
         codes = folders.indices.to_numpy()
         counts = [table.num_rows] if len(names) == 1 else np.bincount(codes, minlength=len(names)).tolist()
@@ -40,6 +46,7 @@ class Proof:
                 self._digests[name] = self._digests.get(name, Digest()) + digest
         for field, values in zip(table.schema, table.columns, strict=True):
             self._columns.setdefault(field.name, _Column(field.type)).add(values)
+        self.seconds += time.perf_counter() - started
 
     def partitions(self) -> tuple[PartitionProof, ...]:
         return tuple(
@@ -76,7 +83,7 @@ class _Column:
             self._min = low if self._min is None else min(self._min, low)
             self._max = high if self._max is None else max(self._max, high)
         if _has_sum(self._kind):
-            self._sum += _exact_sum(values, low, high)
+            self._sum = _plus(self._sum, _exact_sum(values, low, high))
 
     def facts(self, text_bounds: tuple[Any, Any] | None) -> ColumnFacts:
         if text_bounds is not None:
@@ -123,10 +130,14 @@ def _exact_sum(values: pa.ChunkedArray, low: Any, high: Any) -> Any:
     if kinds.is_decimal(kind):
         if most * 10**kind.scale * len(values) < _DECIMAL128_MAX:
             return pc.sum(values.cast(pa.decimal128(38, kind.scale))).as_py()
-        return sum((value for value in values.to_pylist() if value is not None), Decimal(0))
+        return reduce(_plus, (value for value in values.to_pylist() if value is not None))
     if most * len(values) < _INT64_MAX:
         return pc.sum(values).as_py()
     return sum(value for value in values.to_pylist() if value is not None)
+
+
+def _plus(one: Any, other: Any) -> Any:
+    return _EXACT.add(one, other) if isinstance(other, Decimal) else one + other
 
 
 def _shown(value: Any) -> Any:

@@ -46,8 +46,7 @@ def read_receipts(store: ObjectStore, paths: RunPaths, units: Mapping[str, str])
 
 
 def write_receipt(store: ObjectStore, paths: RunPaths, receipt: Receipt) -> None:
-    data = json.dumps(receipt.to_json(), separators=(",", ":")).encode()
-    store.put(paths.receipt(receipt.unit, receipt.attempt), data)
+    store.put(paths.receipt(receipt.unit, receipt.attempt), receipt.to_bytes())
 
 
 def make_version(
@@ -66,7 +65,8 @@ def make_version(
         made = table.version_of(publication.paths.run_id, publication.base_version)
         if made is not None:
             return made
-        composition = _unfinished(table, newest, state_store) or compose(
+        others = newest if newest and newest.run_id != publication.paths.run_id else None
+        composition = _unfinished(table, others, state_store) or compose(
             staged, table.listing(), publication.pinned, on_empty=publication.on_empty
         )
         if composition.refused_by:

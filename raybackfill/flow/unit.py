@@ -21,13 +21,13 @@ CALL_BYTES = 32_000_000
 
 @dataclass(frozen=True)
 class Hops:
-    """What a unit's rows pass. `accept` gives the rows that may be loaded (the others are out of
-    scope and counted as filtered) or raises; `folders` names the folder of the target that each belongs
+    """What a unit's rows pass. `accept` gives the rows that may be loaded, and how many are out of scope and
+    left out, or raises; `folders` names the folder of the target that each belongs
     to; `check_folders` raises for a folder out of scope."""
 
     extract: Extract
     transform: Callable[[pa.Table], pa.Table]
-    accept: Callable[[pa.Table], pa.Table]
+    accept: Callable[[pa.Table], tuple[pa.Table, int]]
     folders: Callable[[pa.Table], pa.DictionaryArray]
     loader: Callable[[Unit, str], Loader]
     check_folders: Callable[[Sequence[str]], None]
@@ -73,6 +73,7 @@ def process_unit(unit: Unit, attempt: str, hops: Hops) -> Receipt:
         seconds=time.perf_counter() - started,
         partitions=proof.partitions(),
         columns=proof.columns(loader.bounds),
+        proof_seconds=proof.seconds,
     )
     _check_conservation(unit, receipt)
     return receipt
@@ -83,7 +84,7 @@ def _move_rows(unit: Unit, hops: Hops, loader: Loader, proof: Proof) -> Rows:
     for batch in hops.extract.batches(unit.pieces, CALL_BYTES, whole_partitions=hops.whole_partitions):
         try:
             result = hops.transform(batch.table)
-            accepted = hops.accept(result)
+            accepted, left_out = hops.accept(result)
             folders = hops.folders(accepted)
             # Before anything else is done with them: what comes after this is proved by it.
             proof.add(accepted, folders)
@@ -91,15 +92,15 @@ def _move_rows(unit: Unit, hops: Hops, loader: Loader, proof: Proof) -> Rows:
         except RaybackfillError as error:
             error.where = error.where or batch.where
             raise
-        rows += _counted(batch, result.num_rows, accepted.num_rows, hops)
+        rows += _counted(batch, result.num_rows, left_out, accepted.num_rows, hops)
     return rows
 
 
-def _counted(batch: Batch, rows_made: int, rows_out: int, hops: Hops) -> Rows:
+def _counted(batch: Batch, rows_made: int, left_out: int, rows_out: int, hops: Hops) -> Rows:
     """Where the rows of one call went. The counts are taken here, outside the job."""
     given = batch.table.num_rows
     fewer, more = max(given - rows_made, 0), max(rows_made - given, 0)
-    filtered = batch.rows_filtered + rows_made - rows_out
+    filtered = batch.rows_filtered + left_out
     if hops.carries:
         return Rows(read=batch.rows_read, filtered=filtered, carried=rows_out)
     if hops.whole_partitions:

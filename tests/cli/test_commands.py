@@ -20,7 +20,12 @@ PLAN_KEYS = {
 RUN_KEYS = {
     "format", "run_id", "run_uri", "plan_id", "backfill", "state", "held_by", "driver", "started_at", "ended_at",
     "elapsed_seconds", "eta_seconds", "partitions", "units", "rows", "bytes", "requests", "attempts", "retries",
-    "rate", "errors", "table", "exit_code", "next",
+    "rate", "errors", "table", "exit_code", "next", "digest", "verified",
+}  # fmt: skip
+VERIFY_KEYS = {
+    "format", "run_id", "run_uri", "plan_id", "backfill", "state", "table", "result", "read_back", "units",
+    "units_read_back", "units_bad", "units_superseded", "units_repaired", "rows", "digest", "bytes_read",
+    "checks", "findings", "findings_count", "exit_code", "next",
 }  # fmt: skip
 
 
@@ -296,3 +301,24 @@ def test_a_defect_of_ours_is_one_line_that_can_be_reported(
     assert "ZeroDivisionError: by zero" in printed.error["message"]
     assert "report" in printed.error["next"]
     assert "Traceback" not in printed.err
+
+
+def test_verify_proves_names_and_repairs(project: Project) -> None:
+    assert command(*RUN).exit_code == 0
+    status = command("status", NAME, "--json").document
+    assert status["verified"]["result"] == "passed"
+    proved = command("verify", NAME, "--engine", "inline")
+    assert (proved.exit_code, proved.err) == (0, "")
+    for word in ("verify passed", "digest", "rowsum1:", "12 rows", "next"):
+        assert word in proved.out
+    document = command("verify", NAME, "--engine", "inline", "--json").document
+    assert set(document) >= VERIFY_KEYS
+    assert (document["format"], document["digest"]) == ("verify/1", status["digest"])
+    (damaged, *_) = sorted((project.root / "gold").rglob("*.parquet"))
+    damaged.write_bytes(damaged.read_bytes()[:-3])
+    refused = command("verify", NAME, "--engine", "inline")
+    assert refused.exit_code == 4
+    assert damaged.parent.name in refused.out and "--repair" in refused.out
+    mended = command("verify", NAME, "--engine", "inline", "--repair", "--json").document
+    assert (mended["result"], mended["units_repaired"], mended["table"]["version"]) == ("passed", 1, 2)
+    assert command("verify", NAME, "--engine", "inline", "--quiet").exit_code == 0

@@ -20,7 +20,7 @@ from raybackfill.model import Receipt, Rows
 from raybackfill.paths import RunPaths
 from raybackfill.storage.local import LocalStore
 from raybackfill.storage.meter import Meter
-from tests.engines.tasks import Opening, Work, task
+from tests.engines.tasks import Opening, Work, seen, task
 
 
 @pytest.fixture(params=["inline", pytest.param("ray", marks=pytest.mark.ray)])
@@ -71,6 +71,15 @@ def test_without_tasks_waiting_ends(engine: Engine) -> None:
     assert 1 <= engine.slots() <= engine.capacity()
 
 
+def test_each_item_that_is_looked_at_comes_back_once_with_what_was_seen(engine: Engine) -> None:
+    names = [f"item-{number}" for number in range(9)]
+    found = dict(engine.each(seen, iter([*names, "unit_error"])))
+    error = found.pop("unit_error")
+    assert isinstance(error, UnitError) and str(error) == "some/object: the data is wrong; mend it"
+    assert found == {name: f"saw {name}" for name in names}
+    assert list(engine.each(seen, [])) == []
+
+
 def test_a_cancelled_attempt_does_not_come_back(engine: Engine) -> None:
     engine.start(task("good-1"))
     engine.cancel(task("good-1").attempt)
@@ -108,6 +117,17 @@ def kill_actor(sender: Any) -> None:
 
     pid = ray.get(sender._actor.__ray_call__.remote(lambda actor: os.getpid()))
     os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.ray
+def test_a_worker_that_is_killed_while_it_looks_is_transient(ray_session: None) -> None:
+    from raybackfill.engines.ray.executor import RayEngine
+
+    engine = RayEngine(Work(), address=None, workers=None)
+    found = dict(engine.each(seen, ["killed", "good"]))
+    engine.close()
+    assert isinstance(found["killed"], TransientError)
+    assert found["good"] == "saw good"
 
 
 @pytest.mark.ray

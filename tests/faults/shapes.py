@@ -205,11 +205,11 @@ def staged_alone(asked: Backfill, plan: Plan) -> None:
 _move_rows = unit_flow._move_rows
 
 
-def _starves_on_several(unit: Any, hops: Any, loader: Any) -> Any:
+def _starves_on_several(unit: Any, *given: Any) -> Any:
     """A worker's memory holds one piece of a unit."""
     if len(unit.pieces) > 1:
         raise MemoryError
-    return _move_rows(unit, hops, loader)
+    return _move_rows(unit, *given)
 
 
 def _one_error_each() -> dict[str, RaybackfillError]:

@@ -48,7 +48,7 @@ def process(*, more_staged: int = 0, rows_read: int = 3, rows_planned: int = 3) 
     hops = Hops(
         extract=Reading(rows_read),  # type: ignore[arg-type]
         transform=lambda table: table,
-        accept=lambda table: table,
+        accept=lambda table: (table, 0),
         folders=lambda table: pa.repeat("", table.num_rows).dictionary_encode(),
         loader=lambda unit, attempt: Loading(more_staged),  # type: ignore[arg-type, return-value]
         check_folders=lambda folders: None,

@@ -62,7 +62,7 @@ def lake() -> MemoryStore:
 
 def leave_in_the_middle(store: MemoryStore, patch: pytest.MonkeyPatch) -> None:
     """A run that was stopped with everything in its journal that there is: receipts, a failure, a
-    split, a unit set aside, and a snapshot."""
+    split, a unit set aside, a receipt that was taken back, and a snapshot."""
     patch.setattr(units, "UNIT_BYTES_SMALL", 600)
     patch.setattr(recorder, "COMMIT_SECONDS", 0.0)
     patch.setattr(checkpoint, "SNAPSHOT_EVERY", 4)
@@ -85,6 +85,13 @@ def leave_in_the_middle(store: MemoryStore, patch: pytest.MonkeyPatch) -> None:
         asked = backfill(CONFIG, root)
         try:
             asked.run(engine="inline", as_of="2025-02-01", stop_asked=lambda: len(receipts) > 3)
+        except RaybackfillError as error:
+            print(f"stopped: {error}")
+        # One of its files is damaged, which verify finds; who repairs it is stopped at once.
+        staged = [key for key in store._objects if key.endswith(".staged")]
+        store.put(staged[0], b"damaged")
+        try:
+            asked.newest_run().verify(engine="inline", repair=True, stop_asked=lambda: True)
         except RaybackfillError as error:
             print(f"stopped: {error}")
 

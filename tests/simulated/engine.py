@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from typing import Any
 
 from raybackfill.checkpoint.journal import Batch, JournalWriter, Landed
 from raybackfill.checkpoint.recorder import Sender
-from raybackfill.engines import OpenWriter, Outcome, Task
+from raybackfill.engines import OpenWriter, Outcome, Task, look
 from raybackfill.errors import OUT_OF_MEMORY, WORKER_LOST, RaybackfillError, TransientError, UnitError
 from raybackfill.flow.publish import write_receipt
 from raybackfill.model import Receipt, Rows, StagedFile, Unit
@@ -99,6 +101,15 @@ class SimulatedEngine:
         if self._world.chance(0.7):
             self._events = [event for event in self._events if event[2].attempt != attempt]
 
+    def each(self, act: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        for item in items:
+            self._world.step(self._actor, "waits for who looks")
+            if self._world.chance(self._world.chances.unit / 4):
+                self._world.note("look lost", f"a worker that looks at {item} is lost")
+                yield item, TransientError("a worker was lost", fault=WORKER_LOST)
+            else:
+                yield item, look(act, item)
+
     def close(self) -> None:
         """Those who still run are zombies for a moment: what they wrote is there, and nobody asks."""
         for _, _, task in self._events:
@@ -142,7 +153,8 @@ class SimulatedEngine:
             assert info is not None
             files.append(StagedFile(info.key, folder, len(numbers), info.size, info.tag))
         counts = Rows(read=len(rows), out=len(rows))
-        receipt = Receipt(task.unit.id, task.attempt, counts, tuple(files), len(rows), len(rows), seconds=1.0)
+        size = sum(file.size for file in files)
+        receipt = Receipt(task.unit.id, task.attempt, counts, tuple(files), len(rows), size, seconds=1.0)
         write_receipt(self._store, self._paths, receipt)
         return receipt
 

@@ -15,14 +15,20 @@ from raybackfill.checkpoint import Checkpoint
 from raybackfill.checkpoint.journal import Batch, Journal, JournalWriter, Landed
 from raybackfill.checkpoint.recorder import LocalSender, Recorder
 from raybackfill.control.planning.plan import TARGET_FILES
+from raybackfill.control.proving.checks import judge
+from raybackfill.control.proving.gate import Gate
+from raybackfill.control.proving.verification import Verification
 from raybackfill.control.running.ledger import Ledger
 from raybackfill.control.running.retry import RetryPolicy
-from raybackfill.driver import Gate, Job, carry_out
+from raybackfill.driver import Job, carry_out
+from raybackfill.engines import Engine
 from raybackfill.errors import RaybackfillError
+from raybackfill.flow.evidence import Asked, Looking
 from raybackfill.flow.publish import Publication
 from raybackfill.model import Piece, Unit
 from raybackfill.observe import Silent
 from raybackfill.paths import RunPaths, TablePaths
+from raybackfill.proving import verified
 from raybackfill.table import Table
 from tests.simulated.engine import Cursed, SimulatedEngine, Source
 from tests.simulated.store import FailingStore, WatchedStore
@@ -186,6 +192,7 @@ class Story:
             retries=RetryPolicy(attempts=4, breaker=1.0),
             table=Table(store, store, TARGET),
             publication=lambda ledger: self._publication(plan, ledger),
+            verification=lambda engine, ledger: self._verification(plan, engine, ledger),
             recorder=Recorder(checkpoint, actor.name, local, clock),
             local=local,
             open_writer=opened,
@@ -222,6 +229,16 @@ class Story:
     def _publication(self, plan: Plan, ledger: Ledger) -> Publication:
         units = {leaf: ledger.decided[leaf] for unit in plan.units for leaf in ledger.leaves(unit.id)}
         return Publication(plan.paths, "plan", 0, "remove", plan.pinned, units)
+
+    def _verification(self, plan: Plan, engine: Engine, ledger: Ledger) -> Verification:
+        """What the gate asks, by workers that only look: receipts, and files without their rows."""
+        looking = Looking(self.store, self.store, plan.paths, pa.schema([]), dict, lambda table: table)  # type: ignore[arg-type]
+        asked = [
+            Asked(leaf, ledger.decided[leaf], ledger.seals[leaf], read_back=False)
+            for unit in plan.units
+            for leaf in ledger.leaves(unit.id)
+        ]
+        return verified(engine, lambda each: judge(looking.at(each)), asked, "none")
 
     def _check(self) -> None:
         published = [plan for plan in self.plans if self.outcomes[plan.paths.run_id] == "published"]

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 import pyarrow as pa
 
-from raybackfill.model import StagedFile, TableFile
+from raybackfill.model import StagedFile, TableFile, Version
 from raybackfill.paths import slot
 
 NAMED_MAX = 5
+
+PINNED = pa.schema(
+    [
+        pa.field("path", pa.string()),
+        pa.field("size", pa.int64()),
+        pa.field("tag", pa.string()),
+        pa.field("folder", pa.string()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,22 @@ def compose(
         files=tuple(sorted([*kept, *new], key=lambda file: file.path)),
         retired=tuple(sorted((_table_file(row) for row in retired), key=lambda file: file.path)),
     )
+
+
+def pinned_again(version: Version, current: pa.Table, rejected: Container[str]) -> pa.Table:
+    """The same as `pinned` for a run that publishes once more, over a version of its own: the files that
+    it brought, those of `rejected` attempts as they are now, because these were found damaged."""
+    found = {row["path"]: row for row in current.to_pylist()}
+    rows = []
+    for file in version.files:
+        if not file.staged:
+            continue
+        now = found.get(file.path) if file.stamp in rejected else {"size": file.size, "tag": file.tag}
+        if now is not None:
+            rows.append(
+                {"path": file.path, "size": now["size"], "tag": now["tag"], "folder": _folder(file.path)}
+            )
+    return pa.Table.from_pylist(rows, PINNED)
 
 
 def _slots(staged: Mapping[str, Sequence[StagedFile]]) -> list[TableFile]:

@@ -36,7 +36,7 @@ class Evidence:
     """What was found of one unit. `sealed`: the checksum of its receipt that the journal holds ("" where it
     holds none); `checksum` that of the receipt that was found, None for neither. `places` and `found`: by
     the key it was staged under; a file that is not there is not in `found`. `partitions` and `columns` are
-    of the rows that were read back, if they were (`read_back`)."""
+    of the rows that were read back, if all were (`read_back`)."""
 
     unit: str
     attempt: str
@@ -82,6 +82,7 @@ class Verdict:
     digest: str = ""
     bytes_read: int = 0
     seconds: float = 0.0
+    requests: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:

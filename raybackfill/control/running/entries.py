@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raybackfill.errors import RaybackfillError
-from raybackfill.model import Receipt
+from raybackfill.model import Receipt, checksum
 
 Entry = Mapping[str, Any]
 
 
 def receipt_entry(receipt: Receipt) -> dict[str, Any]:
-    """What the ledger needs of a receipt. The files stand in the full one, beside what was staged."""
-    return {
+    """What the ledger needs of a receipt. The files stand in the full one, beside what was staged; `seal`
+    is its checksum, by which that one is known to be still what it was."""
+    entry: dict[str, Any] = {
         "kind": "receipt",
         "unit": receipt.unit,
         "attempt": receipt.attempt,
@@ -22,7 +23,22 @@ def receipt_entry(receipt: Receipt) -> dict[str, Any]:
         "bytes_staged": receipt.bytes_staged,
         "files": len(receipt.files),
         "requests": {verb: count for verb, count in receipt.requests.items() if count},
+        "seal": checksum(receipt.to_bytes()),
     }
+    return entry if receipt.partitions is None else {**entry, "digest": str(receipt.digest)}
+
+
+def redo_entry(receipt: Entry, reason: str) -> dict[str, Any]:
+    """An attempt that was decided on counts no more, and its unit is worked on again: what it staged is
+    not what its receipt says. `receipt` is the entry that decided on it, so that its counts can be taken
+    back."""
+    return {"kind": "redo", "unit": receipt["unit"], "receipt": dict(receipt), "reason": reason}
+
+
+def verified_entry(summary: Mapping[str, Any], requests: Mapping[str, int]) -> dict[str, Any]:
+    """The units' files were looked at: what came of it, and what that took."""
+    sent = {verb: count for verb, count in requests.items() if count}
+    return {"kind": "verified", "summary": dict(summary), "requests": sent}
 
 
 def failure_entry(unit: str, attempt: str, error: RaybackfillError) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from raybackfill.errors import OUT_OF_MEMORY, WORKER_LOST, IntegrityError
-from raybackfill.model import Rows
+from raybackfill.model import Digest, Rows
 
 TRANSITIONS: dict[tuple[str, str], str] = {
     ("running", "stopped"): "units failed, or the operator interrupted: what is staged is kept",
@@ -19,8 +19,10 @@ TRANSITIONS: dict[tuple[str, str], str] = {
     ("staged", "publishing"): "a new version of the table is made from the receipts",
     ("publishing", "publishing"): "a driver went on with a publish that was cut off",
     ("publishing", "published"): "the version stands, and the paths show it",
+    ("staged", "stopped"): "a gate refused what is staged, before anything was published",
     ("publishing", "stopped"): "a gate refused the publish: what is staged is kept",
     ("publishing", "running"): "a driver took the run up again before its version stood",
+    ("published", "running"): "files of the table were damaged, and their units are worked on again",
 }
 """Every edge between states of a run, with what it means. There are no others."""
 
@@ -52,8 +54,10 @@ class Ledger:
     harmless.
 
     `decided` maps a unit to the attempt that counts, `splits` one to its parts as the journal holds
-    them. There may be a million units: what else a receipt says is added up, and lies in full with
-    the staged files.
+    them, `seals` it to the checksum of its receipt. There may be a million units: what else a receipt
+    says is added up, and lies in full with the staged files. An attempt in `rejected` (with the reason)
+    was decided on and counts no more. `verified` is what was last found of the staged files, if nothing
+    was staged since.
     """
 
     state: str = "running"
@@ -69,6 +73,10 @@ class Ledger:
     requests: dict[str, int] = field(default_factory=dict)
     driver: dict[str, Any] = field(default_factory=dict)
     decided: dict[str, str] = field(default_factory=dict)
+    seals: dict[str, str] = field(default_factory=dict)
+    digest: Digest = field(default_factory=Digest)
+    rejected: dict[str, str] = field(default_factory=dict)
+    verified: dict[str, Any] = field(default_factory=dict)
     splits: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     failed: dict[str, Failure] = field(default_factory=dict)
 
@@ -80,6 +88,11 @@ class Ledger:
             self._failed(entry)
         elif kind == "split":
             self._split(entry)
+        elif kind == "redo":
+            self._redo(entry)
+        elif kind == "verified":
+            self.verified = dict(entry["summary"])
+            self._count(entry)
         elif kind == "set_aside":
             self._set_aside(entry["unit"])
         elif kind == "retry_failed":
@@ -123,28 +136,51 @@ class Ledger:
             raise IntegrityError(f"the journal moves the run from {self.state} to {state}, which cannot be")
 
     def to_document(self) -> dict[str, Any]:
-        """All but `decided`, which is Arrow data elsewhere, as JSON values."""
-        content = {name: value for name, value in vars(self).items() if name not in ("decided", "failed")}
+        """All but `decided` and `seals`, which are Arrow data elsewhere, as JSON values."""
+        content = {name: value for name, value in vars(self).items() if name not in ("decided", "seals")}
         failed = {unit: asdict(failure) for unit, failure in self.failed.items()}
-        return {**content, "rows": self.rows.to_json(), "failed": failed}
+        return {**content, "rows": self.rows.to_json(), "digest": str(self.digest), "failed": failed}
 
     @classmethod
-    def from_document(cls, value: Mapping[str, Any], decided: dict[str, str]) -> Ledger:
+    def from_document(
+        cls, value: Mapping[str, Any], decided: dict[str, str], seals: dict[str, str]
+    ) -> Ledger:
         failed = {unit: Failure(**failure) for unit, failure in value["failed"].items()}
-        return cls(**{**value, "rows": Rows.from_json(value["rows"]), "failed": failed, "decided": decided})
+        rows = Rows.from_json(value["rows"])
+        digest = Digest.read(value["digest"]) if "digest" in value else Digest()
+        read = {"rows": rows, "digest": digest, "failed": failed, "decided": decided, "seals": seals}
+        return cls(**{**value, **read})
 
     def _receipt(self, entry: Mapping[str, Any]) -> None:
         self.attempts += 1
         unit = entry["unit"]
-        if self.has_decided(unit):
+        if self.has_decided(unit) or entry["attempt"] in self.rejected:
             return
         self.decided[unit] = entry["attempt"]
+        if "seal" in entry:
+            self.seals[unit] = entry["seal"]
         self.failed.pop(unit, None)
+        self.verified = {}
         self.rows += Rows.from_json(entry["rows"])
+        self.digest += _digest(entry)
         self.bytes_read += entry["bytes_read"]
         self.bytes_staged += entry["bytes_staged"]
         self.files += entry["files"]
         self._count(entry)
+
+    def _redo(self, entry: Mapping[str, Any]) -> None:
+        """Take back a receipt. What it took (attempts, requests) was spent all the same."""
+        unit, receipt = entry["unit"], entry["receipt"]
+        if self.decided.get(unit) != receipt["attempt"]:
+            return
+        self.rejected[self.decided.pop(unit)] = entry["reason"]
+        self.seals.pop(unit, None)
+        self.verified = {}
+        self.rows -= Rows.from_json(receipt["rows"])
+        self.digest -= _digest(receipt)
+        self.bytes_read -= receipt["bytes_read"]
+        self.bytes_staged -= receipt["bytes_staged"]
+        self.files -= receipt["files"]
 
     def _split(self, entry: Mapping[str, Any]) -> None:
         unit = entry["unit"]
@@ -183,3 +219,7 @@ class Ledger:
     def _move(self, state: str, reason: str) -> None:
         self.check_move(state)
         self.state, self.reason = state, reason
+
+
+def _digest(entry: Mapping[str, Any]) -> Digest:
+    return Digest.read(entry["digest"]) if "digest" in entry else Digest()

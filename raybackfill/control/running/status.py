@@ -41,6 +41,8 @@ def run_status(
         "partitions": _partitions(plan["partitions"]["count"], units, ledger),
         "units": _units(plan["units"]["count"], ledger, running),
         "rows": ledger.rows.to_json(),
+        "digest": str(ledger.digest),
+        "verified": ledger.verified or None,
         "bytes": {"read": ledger.bytes_read, **_moved(ledger.bytes_staged, published)},
         "files": _moved(ledger.files, published),
         "requests": ledger.requests,

@@ -6,13 +6,15 @@ import contextlib
 import logging
 import os
 import sys
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import ray
 from ray import exceptions
 
 from raybackfill.checkpoint.recorder import Sender
-from raybackfill.engines import OpenWriter, Outcome, Task, Work, run_task
+from raybackfill.engines import Item, OpenWriter, Outcome, Result, Task, Work, look, run_task
 from raybackfill.engines.ray.checkpoint_actor import ActorSender
 from raybackfill.errors import OUT_OF_MEMORY, WORKER_LOST, RaybackfillError, TransientError, UnitError
 from raybackfill.observe.logs import FORMAT_VARIABLE
@@ -80,6 +82,20 @@ class RayEngine:
             with contextlib.suppress(Exception):
                 ray.cancel(reference, force=True)
 
+    def each(
+        self, act: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Iterator[tuple[Item, Result | RaybackfillError]]:
+        remote = ray.remote(look).options(max_retries=0, num_cpus=1, name="raybackfill-look")
+        shared, waiting = ray.put(act), iter(items)
+        running: dict[Any, Item] = {}
+        while True:
+            for item in islice(waiting, self.capacity() - len(running)):
+                running[remote.remote(shared, item)] = item
+            if not running:
+                return
+            ready, _ = ray.wait(list(running), num_returns=1)
+            yield running.pop(ready[0]), _looked(ready[0])
+
     def close(self) -> None:
         for task in list(self._pending.values()):
             self.cancel(task.attempt)
@@ -134,6 +150,13 @@ def _outcome(reference: Any, task: Task) -> Outcome:
     except Exception as error:
         return Outcome(task, error=translate(error, task.unit.id))
     return outcome
+
+
+def _looked(reference: Any) -> Any:
+    try:
+        return ray.get(reference)
+    except Exception as error:
+        return translate(error, "that was looked at")
 
 
 def translate(error: Exception, unit: str) -> RaybackfillError:

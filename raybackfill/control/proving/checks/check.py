@@ -23,9 +23,10 @@ class Check:
 def found(
     name: str, evidence: Evidence, where: str, expected: object, actual: object, partition: str | None = None
 ) -> Finding:
-    """A finding. Its partition is the file's, where it is about one."""
+    """A finding. Its partition is the file's, where it is about one, or the unit's, where that has one."""
     if partition is None:
         files = evidence.receipt.files if evidence.receipt is not None else ()
-        partition = next((file.partition for file in files if file.key == where), "")
+        about = {file.partition for file in files if file.key == where} or {file.partition for file in files}
+        partition = about.pop() if len(about) == 1 else ""
     place = evidence.places.get(where)
     return Finding(name, evidence.unit, partition, place.key if place else where, str(expected), str(actual))
