@@ -23,10 +23,10 @@ from raybackfill.control.proving.verification import verify_document
 from raybackfill.errors import FencedError, SpecError
 from raybackfill.observe import Listener, Silent
 from raybackfill.paths import PlanPaths, RunPaths, key_of, runs
+from raybackfill.planning.identity import difference, refuse_changed, refuse_other_plan, refuse_other_request
 from raybackfill.planning.parts import PlanningParts, look_at_source
 from raybackfill.planning.planner import make_plan
 from raybackfill.planning.store import load_plan, save_plan
-from raybackfill.plans import difference, refuse_changed, refuse_other_plan, refuse_other_request
 from raybackfill.proving import Proof
 from raybackfill.runs import OpenedRun, create_run, newest_run, newest_runs, open_run_at
 from raybackfill.spec import BackfillSpec, StorageSpec, read_moment, read_spec

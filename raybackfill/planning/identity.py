@@ -1,4 +1,4 @@
-"""Plans as they lie in the state folder: compared with each other, and with what is there now."""
+"""Whether a stored plan is the one that is asked for, and whether it still holds."""
 
 from __future__ import annotations
 
