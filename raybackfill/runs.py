@@ -222,6 +222,7 @@ class OpenedRun:
             on_empty=self.plan.recipe.spec.target.on_empty,
             pinned=pinned,
             units={leaf: ledger.decided[leaf] for unit in units for leaf in ledger.leaves(unit)},
+            shrink=self.plan.recipe.spec.shrink,
         )
 
 

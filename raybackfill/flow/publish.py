@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import pyarrow as pa
 
 from raybackfill.checkpoint import Checkpoint
 from raybackfill.control.proving.composition import Composition, compose
+from raybackfill.control.proving.shrinking import shrunk
 from raybackfill.control.running.ledger import FINAL
 from raybackfill.errors import FencedError, IntegrityError
-from raybackfill.model import Receipt, TableFile, Version
+from raybackfill.model import Receipt, StagedFile, TableFile, Version
 from raybackfill.paths import RunPaths
 from raybackfill.storage import ObjectStore
 from raybackfill.storage.listing import list_objects
@@ -26,7 +28,7 @@ COMMIT_ATTEMPTS = 5
 @dataclass(frozen=True)
 class Publication:
     """What is published: by which run, over which plan. `units` maps the units, in plan order, to
-    the attempts that the journal decided on."""
+    the attempts that the journal decided on; `shrink` is the share of rows that a partition may lose."""
 
     paths: RunPaths
     plan_id: str
@@ -34,6 +36,7 @@ class Publication:
     on_empty: str
     pinned: pa.Table
     units: Mapping[str, str]
+    shrink: float = 1.0
 
 
 def read_receipts(store: ObjectStore, paths: RunPaths, units: Mapping[str, str]) -> dict[str, Receipt]:
@@ -66,9 +69,7 @@ def make_version(
         if made is not None:
             return made
         others = newest if newest and newest.run_id != publication.paths.run_id else None
-        composition = _unfinished(table, others, state_store) or compose(
-            staged, table.listing(), publication.pinned, on_empty=publication.on_empty
-        )
+        composition = _unfinished(table, others, state_store) or _compose(table, publication, staged)
         if composition.refused_by:
             if _number(table.newest()) == _number(newest):
                 return composition
@@ -93,6 +94,16 @@ def make_version(
         where=publication.paths.root,
         next="resume it when they are done: raybackfill resume RUN",
     )
+
+
+def _compose(
+    table: Table, publication: Publication, staged: Mapping[str, Sequence[StagedFile]]
+) -> Composition:
+    composition = compose(staged, table.listing(), publication.pinned, on_empty=publication.on_empty)
+    if composition.refused_by:
+        return composition
+    files = chain.from_iterable(staged.values())
+    return shrunk(files, publication.pinned, publication.shrink) or composition
 
 
 def _number(version: Version | None) -> int:

@@ -12,10 +12,12 @@ from raybackfill.control.planning.plan import TARGET_FILES, Recipe
 from raybackfill.control.planning.trial import refuse_lost_columns
 from raybackfill.control.planning.units import PlannedObject
 from raybackfill.errors import SpecError
+from raybackfill.model import Version
 from raybackfill.paths import key_of
 from raybackfill.planning import Parts
 from raybackfill.planning.discovery import inspect, named, object_info, plan_objects
 from raybackfill.spec import BackfillSpec
+from raybackfill.storage.parallel import in_parallel
 from raybackfill.table import Table
 
 
@@ -35,6 +37,8 @@ def look_at_target(parts: Parts, spec: BackfillSpec, layout: Layout) -> TargetNo
     newest = parts.table.newest()
     files = classified_files(parts.table, layout)
     replaced = files_in_scope(files)
+    if spec.shrink < 1:
+        replaced = _with_rows(replaced, newest, parts, spec)
     live = None
     if replaced.num_rows:
         info = object_info(_as_objects(replaced.slice(0, 1), spec), 0)
@@ -42,6 +46,27 @@ def look_at_target(parts: Parts, spec: BackfillSpec, layout: Layout) -> TargetNo
     folders = files["folder"].combine_chunks()
     untouched = pc.count_distinct(folders.filter(pc.equal(files["scope"], "outside"))).as_py()
     return TargetNow(replaced, live, untouched, pc.unique(folders), newest.number if newest else 0)
+
+
+def _with_rows(files: pa.Table, newest: Version | None, parts: Parts, spec: BackfillSpec) -> pa.Table:
+    """With how many rows each file has: the newest version knows it of those that a run wrote, of the
+    others their footers do. A broken file may well be what is to be replaced: its rows are null."""
+    known = {(file.path, file.tag): file.rows for file in newest.files} if newest else {}
+    pairs = zip(files["path"].to_pylist(), files["tag"].to_pylist(), strict=True)
+    rows: list[int | None] = [known.get(pair, -1) for pair in pairs]
+    unknown = [index for index, count in enumerate(rows) if count == -1]
+    objects = _as_objects(files, spec)
+
+    def count(index: int) -> int | None:
+        try:
+            return parts.target_reader().inspect(parts.target_store, object_info(objects, index)).rows
+        except SpecError:
+            return None
+
+    for index, counted in zip(unknown, in_parallel(count, unknown), strict=True):
+        rows[index] = counted
+    column = files.column_names.index("rows")
+    return files.set_column(column, TARGET_FILES.field("rows"), pa.array(rows, pa.int64()))
 
 
 def classified_files(table: Table, layout: Layout) -> pa.Table:
@@ -61,8 +86,9 @@ def classified_files(table: Table, layout: Layout) -> pa.Table:
 
 
 def files_in_scope(files: pa.Table) -> pa.Table:
-    """Those that a plan replaces (TARGET_FILES), of `classified_files`."""
-    return files.filter(pc.is_in(files["scope"], pa.array(["inside", "partial"]))).cast(TARGET_FILES)
+    """Those that a plan replaces (TARGET_FILES, rows not counted), of `classified_files`."""
+    found = files.filter(pc.is_in(files["scope"], pa.array(["inside", "partial"])))
+    return found.append_column("rows", pa.nulls(found.num_rows, pa.int64())).cast(TARGET_FILES)
 
 
 def carried_objects(recipe: Recipe, parts: Parts, target: TargetNow, layout: Layout) -> list[PlannedObject]:

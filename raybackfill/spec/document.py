@@ -17,6 +17,9 @@ _FLOAT = "$float"
 _MAP = "$map"
 _PARAMS = "params"
 
+_LATER = {BackfillSpec: frozenset({"shrink"})}
+"""Keys that came after plans of this format were stored: one that lacks them means their defaults."""
+
 
 def spec_document(spec: BackfillSpec) -> dict[str, Any]:
     """The spec as JSON values, every default included. Equal specs give equal documents, whose
@@ -91,6 +94,7 @@ def _without_none(hint: Any) -> Any:
 
 def _decoded_dataclass(kind: Any, value: Mapping[str, Any]) -> Any:
     hints = get_type_hints(kind)
+    hints = {name: hint for name, hint in hints.items() if name in value or name not in _LATER.get(kind, ())}
     if set(value) != set(hints):
         names = ", ".join(sorted(set(value) ^ set(hints)))
         raise SpecError(

@@ -175,7 +175,7 @@ CONFIG = Section(
         Field("target", TARGET, "The table that is rebuilt: {uri: ..., partition_by: [...]}", required=True),
         Field("state", PLACE, "Folder of the state; by default _raybackfill beside the target."),
         Field("publish", Choice(("end",), ("partition", "manual")), "When it is published.", "end"),
-        Field("shrink", None, "How many rows a partition may lose."),
+        Field("shrink", SHARE, "A partition that loses more of its rows is refused; 100% allows all.", "50%"),
         Field("order", Choice(("oldest_first", "newest_first")), "What comes first.", "oldest_first"),
         Field("limits", LIMITS, "What the work may use.", {}),
         Field("signals", None, "Measures of production's health that the work obeys."),

@@ -102,6 +102,7 @@ def _backfill(config: Reading, root: str, read_file: ReadFile) -> BackfillSpec:
         order=config["order"],
         limits=LimitsSpec(**config["limits"].values),
         retries=RetriesSpec(**config["retries"].values),
+        shrink=config["shrink"],
     )
     _refuse_one_in_another(spec, config)
     return spec

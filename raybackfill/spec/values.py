@@ -133,6 +133,8 @@ class RetriesSpec:
 
 @dataclass(frozen=True, slots=True)
 class BackfillSpec:
+    """`shrink` is the share of its rows that a partition may lose."""
+
     name: str
     source: SourceSpec
     target: TargetSpec
@@ -143,6 +145,7 @@ class BackfillSpec:
     order: str = "oldest_first"
     limits: LimitsSpec = LimitsSpec()
     retries: RetriesSpec = RetriesSpec()
+    shrink: float = 0.5
 
     @property
     def in_place(self) -> bool:

@@ -259,7 +259,8 @@ SHAPES = (
     ),
     Shape(
         "sql per partition",
-        ORDERS + TOTALS,
+        # Five rows of the first day become two.
+        ORDERS + TOTALS + "shrink: 60%\n",
         daily,
         patches=ONE_OBJECT_A_UNIT | SNAPSHOTS,
         table={
@@ -324,6 +325,17 @@ SHAPES = (
         project=PROJECT,
         gate="no partition left empty",
         table={f"{path}.parquet": rows for path, rows in OLD.items()},
+    ),
+    Shape(
+        "a partition that shrinks is refused",
+        ORDERS + WINDOW,
+        two_days,
+        patches=ONE_OBJECT_A_UNIT | GROUPED,
+        gate="no partition shrinks",
+        table={
+            f"dt=2025-01-01/{name}.parquet": OLD[f"dt=2025-01-01/{name}"] + [(199, "b", 0)]
+            for name in ("part-00000", "written-by-spark")
+        },
     ),
     Shape(
         "several files a folder",

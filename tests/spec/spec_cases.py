@@ -8,7 +8,7 @@ from typing import Any
 from raybackfill.spec import PartitionField
 
 NOT_IN_THIS_VERSION = [
-    *("keys", "shrink", "signals", "schedule", "verify", "canary", "expect", "quarantine"),
+    *("keys", "signals", "schedule", "verify", "canary", "expect", "quarantine"),
     *("budget", "approval", "sensitive", "retention", "owner", "target.allow_duplicates", "limits.ramp"),
     *("limits.records_per_second", "limits.bytes_per_second", "limits.requests_per_second"),
     *("limits.requests_per_second_per_prefix", "limits.shared"),
@@ -129,6 +129,7 @@ REFUSED = [
     ("retries.attempts", "0", "0 is not a count"),
     ("retries.breaker", "0.05", "0.05 is not a share"),
     ("retries.breaker", "101%", "101% is not a share"),
+    ("shrink", "0.5", "0.5 is not a share"),
     ("order", "random", "random is not known; it may be oldest_first or newest_first"),
     ("publish", "now", "now is not known; it may be end"),
     ("limits", "", "has no value; write a mapping"),

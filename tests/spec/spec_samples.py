@@ -70,6 +70,7 @@ target:
   timezone: UTC
 state: s3://lake/states
 publish: end
+shrink: 12.5%
 order: newest_first
 limits: {worker_memory: 2GB, concurrency: 8}
 retries: {attempts: 6, breaker: 2.5%}

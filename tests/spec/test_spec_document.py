@@ -93,6 +93,7 @@ specs = st.builds(
     texts,
     st.builds(LimitsSpec, counts, st.none() | counts),
     st.builds(RetriesSpec, counts, st.floats(0, 1)),
+    shrink=st.floats(0, 1),
 )
 
 
@@ -144,3 +145,9 @@ def test_a_document_of_another_version_is_refused(read: Read) -> None:
     del short["source"]["csv"]["null"]
     with pytest.raises(SpecError, match="CsvSpec has other keys than this version: null"):
         spec_from_document(short)
+
+
+def test_a_document_from_before_a_guard_against_shrinking_means_its_default(read: Read) -> None:
+    document = spec_document(read())
+    assert document.pop("shrink") == 0.5
+    assert spec_from_document(document) == read()

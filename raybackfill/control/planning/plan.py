@@ -47,9 +47,11 @@ TARGET_FILES = pa.schema(
         pa.field("tag", pa.string()),
         pa.field("folder", pa.string()),
         pa.field("scope", pa.string()),
+        pa.field("rows", pa.int64()),
     ]
 )
-"""The target's files that the plan replaces, as it saw them; scope is "inside" or "partial"."""
+"""The target's files that the plan replaces, as it saw them; scope is "inside" or "partial"; rows are null
+where nobody counted them."""
 
 
 @dataclass(frozen=True)

@@ -168,6 +168,10 @@ def _target_partitions(found: Findings) -> dict[str, int | None]:
         "partitions_carried": count("partial"),
         "partitions_untouched": found.untouched,
         "files_replaced": found.target_files.num_rows,
+        # None where rows may go, and nobody counts them.
+        "rows_replaced": pc.sum(found.target_files["rows"], min_count=0).as_py()
+        if found.target_files["rows"].null_count == 0
+        else None,
     }
 
 
