@@ -17,6 +17,7 @@ from benchmarks.workloads import Input
 
 PACKAGES = ("raybackfill", "ray", "polars", "duckdb", "pyarrow")
 RATIOS_TO = ("polars", "ray-data")
+DETAILS = ("plan_seconds", "units", "rows_a_unit", "requests_a_unit", "proof_percent", "read_back_percent")
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _engine(standing: Standing, all_of_them: Sequence[Standing], rows: int) -> d
         "starting_seconds": standing.typical(lambda each: each.timing.starting_seconds),
         **{
             name: standing.typical(lambda each, name=name: each.timing.details.get(name))  # type: ignore[misc]
-            for name in ("plan_seconds", "units", "rows_a_unit", "requests_a_unit")
+            for name in DETAILS
         },
         "writes": standing.contestant.writes,
         "codecs": list(standing.output.codecs),
@@ -100,6 +101,8 @@ _COLUMNS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
     ("units", lambda e: _number(e["units"], 0)),
     ("rows/unit", lambda e: _number(e["rows_a_unit"], 0)),
     ("requests/unit", lambda e: _number(e["requests_a_unit"], 1)),
+    ("proof %", lambda e: _number(e["proof_percent"], 1)),
+    ("read-back %", lambda e: _number(e["read_back_percent"], 1)),
 )
 
 

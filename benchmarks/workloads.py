@@ -24,12 +24,14 @@ CURRENCIES = pa.array(["USD", "EUR", "GBP", "JPY", "INR", "BRL"])
 
 @dataclass(frozen=True)
 class Workload:
-    """`days` folders of `files_a_day` files, each day of `rows_a_day` rows."""
+    """`days` folders of `files_a_day` files, each day of `rows_a_day` rows; with `text_bytes` each row has a
+    text of about that many, too."""
 
     name: str
     days: int
     rows_a_day: int
     files_a_day: int
+    text_bytes: int = 0
 
     @property
     def rows(self) -> int:
@@ -45,8 +47,8 @@ class Workload:
         return FIRST_DAY + timedelta(days=self.days)
 
 
-FULL = (Workload("W1", 64, 250_000, 1), Workload("W4", 32, 80_000, 64))
-QUICK = (Workload("W1", 8, 60_000, 1), Workload("W4", 4, 8_000, 12))
+FULL = (Workload("W1", 64, 250_000, 1), Workload("W4", 32, 80_000, 64), Workload("texts", 32, 60_000, 1, 300))
+QUICK = (Workload("W1", 8, 60_000, 1), Workload("W4", 4, 8_000, 12), Workload("texts", 4, 20_000, 1, 300))
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Input:
 def prepare(workload: Workload, cache: Path) -> Input:
     """The workload's files, made if they are not there. A folder comes to its name when it is whole."""
     shape = f"{workload.days}x{workload.rows_a_day}x{workload.files_a_day}"
+    shape += f"-{workload.text_bytes}" if workload.text_bytes else ""
     folder, note = cache / f"events-{shape}", cache / f"events-{shape}.json"
     made_as = {"recipe": RECIPE, **asdict(workload)}
     if not (folder.is_dir() and note.is_file() and json.loads(note.read_text()) == made_as):
@@ -81,14 +84,14 @@ def _write_day(workload: Workload, day: int, root: Path) -> None:
     for index in range(workload.files_a_day):
         number = day * workload.files_a_day + index
         pq.write_table(
-            _events(day, number, rows),
+            _events(day, number, rows, workload.text_bytes),
             folder / f"part-{index:04d}.parquet",
             compression="snappy",
             row_group_size=ROW_GROUP_ROWS,
         )
 
 
-def _events(day: int, number: int, rows: int) -> pa.Table:
+def _events(day: int, number: int, rows: int, text_bytes: int) -> pa.Table:
     """The rows of one file. Its number is its seed, so that files do not depend on each other."""
     random = np.random.default_rng(number)
     ids = np.arange(number * rows, (number + 1) * rows, dtype=np.int64)
@@ -97,7 +100,7 @@ def _events(day: int, number: int, rows: int) -> pa.Table:
         ids[-doubled:] = ids[random.integers(0, rows - doubled, doubled)]
     midnight = np.datetime64(FIRST_DAY + timedelta(days=day), "us")
     sessions = pa.array(random.integers(0, 10**9, rows)).cast(pa.string())
-    return pa.table(
+    events = pa.table(
         {
             "event_id": ids,
             "seq": np.arange(rows, dtype=np.int64),
@@ -110,3 +113,12 @@ def _events(day: int, number: int, rows: int) -> pa.Table:
             "session": pc.binary_join_element_wise("s", sessions, ""),
         }
     )
+    return events.append_column("message", _texts(random, rows, text_bytes)) if text_bytes else events
+
+
+def _texts(random: np.random.Generator, rows: int, text_bytes: int) -> pa.Array:
+    """Texts of half to one and a half times that length, of sixteen letters: half of it is noise."""
+    lengths = random.integers(text_bytes // 2, text_bytes * 3 // 2, rows)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]).astype(np.int32)
+    letters = random.integers(ord("a"), ord("a") + 16, int(offsets[-1])).astype(np.uint8)
+    return pa.Array.from_buffers(pa.string(), rows, [None, pa.py_buffer(offsets), pa.py_buffer(letters)])

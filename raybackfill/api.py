@@ -28,6 +28,7 @@ from raybackfill.planning.parts import PlanningParts, look_at_source
 from raybackfill.planning.planner import make_plan
 from raybackfill.planning.store import load_plan, save_plan
 from raybackfill.proving import Proof
+from raybackfill.reconciling import check_reconcile
 from raybackfill.runs import OpenedRun, create_run, newest_run, newest_runs, open_run_at
 from raybackfill.spec import BackfillSpec, StorageSpec, read_moment, read_spec
 from raybackfill.spec.locations import read_location
@@ -125,9 +126,10 @@ class Backfill:
         With an unfinished run of the same spec and code (or plan, if one is given) it goes on with that
         one, and is refused (exit 4) where an unfinished one is of something else; `new` starts another
         all the same. A plan that is given is refused (exit 4) too where an object changed that it reads
-        or replaces. `engine` is "ray" or "inline" (this process); Ray is a local one unless
-        `address` or RAY_ADDRESS names a cluster. Raises one of the five errors, each with .exit_code;
-        a gate that refuses is a result: Run.gate.
+        or replaces. Without `publish`, or where the config says publish: manual, it ends staged.
+        `engine` is "ray" or "inline" (this process); Ray is a local one unless `address` or RAY_ADDRESS
+        names a cluster. Raises one of the five errors, each with .exit_code; a gate that refuses is a
+        result: Run.gate.
         """
         stores = self._stores()
         listener = listener or Silent()
@@ -147,7 +149,7 @@ class Backfill:
             engine=engine,
             address=address or os.environ.get("RAY_ADDRESS"),
             workers=workers or self.spec.limits.concurrency,
-            publish=publish,
+            publish=publish and self.spec.publish != "manual",
             listener=listener,
             stop_asked=stop_asked,
         )
@@ -196,6 +198,7 @@ class Backfill:
         code = self._code()
         moment = now() if as_of is None else _instant(as_of, self.spec.timezone)
         plan = make_plan(self.spec, PlanningParts(self.spec, stores), code, moment)
+        check_reconcile(plan.recipe)
         save_plan(stores.state, self._plan_paths(plan.id), plan, code.bundle)
         return plan, code
 
@@ -249,11 +252,13 @@ class Run:
         stop_asked: Callable[[], bool] = lambda: False,
         take_over: bool = False,
         retry_failed: bool = False,
+        publish: bool = True,
     ) -> Run:
         """Go on where it stopped, with the plan and the code that it began with.
 
         FencedError while a driver works on it, unless `take_over`: that one is fenced then, and loses
-        what it has under way. `retry_failed` tries units again that were set aside.
+        what it has under way. `retry_failed` tries units again that were set aside. Without `publish`, or
+        where the config says publish: manual, it ends staged.
         """
         if self._opened.is_finished:
             return self
@@ -261,11 +266,37 @@ class Run:
             engine=engine,
             address=address or os.environ.get("RAY_ADDRESS"),
             workers=workers or self._opened.plan.recipe.spec.limits.concurrency,
-            publish=True,
+            publish=publish and self.plan.recipe.spec.publish != "manual",
             listener=listener or Silent(),
             stop_asked=stop_asked,
             take_over=take_over,
             retry_failed=retry_failed,
+        )
+        return Run(self._opened, gate)
+
+    def publish(
+        self,
+        *,
+        engine: str = "ray",
+        address: str | None = None,
+        workers: int | None = None,
+        listener: Listener | None = None,
+        stop_asked: Callable[[], bool] = lambda: False,
+        take_over: bool = False,
+    ) -> Run:
+        """Publish what is staged, after another look at it. SpecError where units are not staged yet; a
+        gate that refuses (the table changed since the plan) is a result: Run.gate. Safe to repeat."""
+        if self._opened.is_finished:
+            return self
+        self._opened.refuse_unstaged()
+        gate = self._opened.carry_out(
+            engine=engine,
+            address=address or os.environ.get("RAY_ADDRESS"),
+            workers=workers or self.plan.recipe.spec.limits.concurrency,
+            publish=True,
+            listener=listener or Silent(),
+            stop_asked=stop_asked,
+            take_over=take_over,
         )
         return Run(self._opened, gate)
 

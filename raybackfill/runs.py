@@ -95,6 +95,18 @@ class OpenedRun:
                 f"or take over now: raybackfill resume {self.uri} --take-over",
             )
 
+    def refuse_unstaged(self) -> None:
+        """SpecError where it is not all there that would be published."""
+        ledger = self.checkpoint().ledger
+        units = self.plan.units_table["unit"].to_pylist()
+        waiting = [leaf for unit in units for leaf in ledger.leaves(unit) if leaf not in ledger.decided]
+        if waiting:
+            raise SpecError(
+                f"{len(waiting)} unit(s) are not staged yet, and only all of them are published",
+                where=self.paths.run_id,
+                next=f"raybackfill resume {self.uri}",
+            )
+
     def look_at_stores(self) -> tuple[datetime | None, list[str]]:
         """Try what safety needs of the stores that are written. The time by the state's store, and in
         words what a store lacks without harm. SpecError where one lacks what safety needs."""

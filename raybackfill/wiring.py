@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -156,6 +156,41 @@ def check_query(query: str, per: str) -> None:
             where="transform.sql",
             next="take the time from the data, or give it as a parameter",
         )
+
+
+def make_views(
+    views: Mapping[str, tuple[pa.Schema, Callable[[Sequence[str]], Iterable[pa.Table]]]],
+    queries: Sequence[str],
+    timezone: str,
+    memory_bytes: int,
+) -> Any:
+    """What answers queries over these views. SpecError for queries that change their answer by themselves."""
+    require("duckdb", "a query of verify.reconcile", "sql")
+    from raybackfill.frames.views import View, Views
+
+    made = {name: View(schema, tables) for name, (schema, tables) in views.items()}
+    return Views(made, queries, timezone, memory_bytes)
+
+
+def check_view_query(query: str) -> None:
+    require("duckdb", "a query of verify.reconcile", "sql")
+    from raybackfill.frames.views import check_stable
+
+    check_stable(query)
+
+
+def check_database(url: str, query: str) -> None:
+    require("sqlalchemy", "a query to a database", "database")
+    from raybackfill.sources import database
+
+    database.check_database(url, query)
+
+
+def ask_database(url: str, query: str) -> pa.Table:
+    require("sqlalchemy", "a query to a database", "database")
+    from raybackfill.sources import database
+
+    return database.ask_database(url, query)
 
 
 def require(module: str, needed_for: str, extra: str) -> None:

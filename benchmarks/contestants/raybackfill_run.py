@@ -70,8 +70,17 @@ def _run(task: Task, transform: Mapping[str, str], engine: str) -> Timing:
             "units": units,
             "rows_a_unit": status["rows"]["read"] / units,
             "requests_a_unit": sum(status["requests"].values()) / units,
+            **_shares(task.folder, status["verified"]["unit_seconds"]),
         },
     )
+
+
+def _shares(state: Path, read_back_seconds: float) -> dict[str, float]:
+    """What digests and statistics took of the units' seconds, and what reading back took beside them."""
+    receipts = [json.loads(path.read_text()) for path in state.rglob("receipt.json")]
+    worked = sum(receipt["seconds"] for receipt in receipts)
+    proof = sum(receipt["proof_seconds"] for receipt in receipts)
+    return {"proof_percent": 100 * proof / worked, "read_back_percent": 100 * read_back_seconds / worked}
 
 
 def _config(task: Task, transform: Mapping[str, str]) -> Path:

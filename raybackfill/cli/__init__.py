@@ -9,6 +9,7 @@ from raybackfill.cli.frame import Group
 from raybackfill.cli.init import init
 from raybackfill.cli.list import list_runs
 from raybackfill.cli.plan import plan
+from raybackfill.cli.publish import publish
 from raybackfill.cli.resume import resume
 from raybackfill.cli.run import run
 from raybackfill.cli.schema import schema
@@ -23,5 +24,5 @@ def main() -> None:
     """Rebuild historical data in object storage: find out what is wrong, plan, run, publish."""
 
 
-for command in (init, plan, run, resume, status, verify, list_runs, schema, demo):
+for command in (init, plan, run, resume, publish, status, verify, list_runs, schema, demo):
     main.add_command(command)

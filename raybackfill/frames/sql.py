@@ -42,7 +42,7 @@ class SqlFrame:
         return Query("select * from input", {}, {}, self._timezone)(schema.empty_table()).schema
 
     def carries(self, field: pa.Field) -> bool:
-        return _carried(field.type)
+        return is_carried(field.type)
 
 
 class Query:
@@ -99,8 +99,8 @@ class Predicate:
             raise SpecError(f"{self._where!r} cannot be evaluated: {reason}", where="source.where") from error
 
 
-def connect(timezone: str) -> Any:
-    """A DuckDB of one thread that reads no file, no network and no extension."""
+def connect(timezone: str, **settings: str) -> Any:
+    """A DuckDB of one thread that reads no file, no network and no extension. `settings` are its own."""
     connection = duckdb.connect(
         config={
             "threads": 1,
@@ -108,15 +108,16 @@ def connect(timezone: str) -> Any:
             "autoinstall_known_extensions": "false",
             # Without this a name that is no table is looked up among Python's variables.
             "python_enable_replacements": "false",
+            **settings,
         }
     )
     connection.execute("set TimeZone = ?", [timezone])
     return connection
 
 
-def _carried(kind: pa.DataType) -> bool:
+def is_carried(kind: pa.DataType) -> bool:
     if pa.types.is_nested(kind) and not pa.types.is_union(kind):
-        return all(_carried(kind.field(index).type) for index in range(kind.num_fields))
+        return all(is_carried(kind.field(index).type) for index in range(kind.num_fields))
     return not (
         pa.types.is_decimal256(kind)
         or pa.types.is_float16(kind)
@@ -129,7 +130,7 @@ def _carried(kind: pa.DataType) -> bool:
 # A connection of its own takes some 30 ms, and a query is looked at several times.
 @lru_cache(maxsize=64)
 @lru_cache(maxsize=64)
-def _parsed(query: str) -> dict[str, Any]:
+def parsed(query: str) -> dict[str, Any]:
     answer = duckdb.connect().execute("select json_serialize_sql(?)", [query]).fetchone()
     parsed: dict[str, Any] = json.loads(answer[0])
     if parsed["error"]:
@@ -145,18 +146,18 @@ def _parsed(query: str) -> dict[str, Any]:
     return parsed
 
 
-def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+def nodes(value: Any) -> Iterator[dict[str, Any]]:
     if isinstance(value, dict):
         yield value
         value = list(value.values())
     if isinstance(value, list):
         for item in value:
-            yield from _nodes(item)
+            yield from nodes(item)
 
 
 def parameters(query: str) -> set[str]:
     """The names of the query's `$name` parameters."""
-    return {str(node["identifier"]) for node in _nodes(_parsed(query)) if node.get("class") == "PARAMETER"}
+    return {str(node["identifier"]) for node in nodes(parsed(query)) if node.get("class") == "PARAMETER"}
 
 
 def grouping(query: str) -> list[str]:
@@ -165,7 +166,7 @@ def grouping(query: str) -> list[str]:
     Found in DuckDB's own parse of the query, not by searching the text.
     """
     aggregates = _functions("function_type = 'aggregate'")
-    return sorted({reason for node in _nodes(_parsed(query)) for reason in _beyond_a_row(node, aggregates)})
+    return sorted({reason for node in nodes(parsed(query)) for reason in _beyond_a_row(node, aggregates)})
 
 
 def _beyond_a_row(node: Mapping[str, Any], aggregates: frozenset[str]) -> Iterator[str]:
@@ -187,13 +188,13 @@ def _beyond_a_row(node: Mapping[str, Any], aggregates: frozenset[str]) -> Iterat
 def unstable(query: str) -> list[str]:
     """Functions and samples in the query whose answer changes from call to call: a retry would differ."""
     volatile = _functions("stability != 'CONSISTENT' and function_type = 'scalar'")
-    samples = [node["sample"] for node in _nodes(_parsed(query)) if node.get("sample")]
+    samples = [node["sample"] for node in nodes(parsed(query)) if node.get("sample")]
     drawn = {"a sample that is not repeatable"} if any(not s["repeatable"] for s in samples) else set()
     return sorted(set(_names_used(query)) & (volatile | _CLOCKS) | drawn)
 
 
 def _names_used(query: str) -> Iterator[str]:
-    for node in _nodes(_parsed(query)):
+    for node in nodes(parsed(query)):
         if node.get("class") == "FUNCTION":
             yield str(node["function_name"]).lower()
         elif node.get("class") == "COLUMN_REF":

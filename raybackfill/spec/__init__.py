@@ -12,6 +12,8 @@ from raybackfill.spec.values import (
     LimitsSpec,
     Moment,
     PartitionField,
+    QuerySpec,
+    ReconcileSpec,
     RetriesSpec,
     ScopeSpec,
     SourceSpec,
@@ -19,6 +21,7 @@ from raybackfill.spec.values import (
     TableSpec,
     TargetSpec,
     TransformSpec,
+    VerifySpec,
 )
 
 __all__ = [
@@ -27,6 +30,8 @@ __all__ = [
     "LimitsSpec",
     "Moment",
     "PartitionField",
+    "QuerySpec",
+    "ReconcileSpec",
     "RetriesSpec",
     "ScopeSpec",
     "SourceSpec",
@@ -34,6 +39,7 @@ __all__ = [
     "TableSpec",
     "TargetSpec",
     "TransformSpec",
+    "VerifySpec",
     "arrow_type",
     "arrow_type_text",
     "json_schema",

@@ -17,7 +17,7 @@ _FLOAT = "$float"
 _MAP = "$map"
 _PARAMS = "params"
 
-_LATER = {BackfillSpec: frozenset({"shrink"})}
+_LATER = {BackfillSpec: frozenset({"verify", "shrink", "publish"})}
 """Keys that came after plans of this format were stored: one that lacks them means their defaults."""
 
 

@@ -7,7 +7,7 @@ from raybackfill.spec.arrow_types import arrow_type
 from raybackfill.spec.moments import MOMENT
 from raybackfill.spec.params import PARAMETERS
 from raybackfill.spec.partitions import Partitioning
-from raybackfill.spec.shapes import Choice, Field, ListOf, MapOf, Scalar, Section
+from raybackfill.spec.shapes import Choice, Field, ListOf, MapOf, Scalar, Section, Shorthand
 
 # Editors take 1.10, 08 and true as numbers and flags where we take the text, so both must fit.
 _WORD = {"type": ["string", "number", "boolean"], "minLength": 1}
@@ -25,6 +25,12 @@ COLUMN = Scalar(scalars.column_name, _WORD)
 FLAG = Scalar(scalars.flag, {"enum": [True, False, "true", "false"]})
 COUNT = Scalar(scalars.count, {"type": ["integer", "string"], "minimum": 1, "pattern": f"^{scalars.COUNT}$"})
 SHARE = Scalar(scalars.share, {"type": "string", "pattern": f"^{scalars.SHARE}$"})
+# Editors take 0.01 as a number, and 0.1% as text.
+TOLERANCE = Scalar(
+    scalars.tolerance, {"type": ["number", "string"], "minimum": 0, "pattern": f"^({scalars.TOLERANCE})$"}
+)
+DATABASE = Scalar(scalars.database_url, {"type": "string", "pattern": f"^{scalars.DATABASE}$"})
+VARIABLE = Scalar(scalars.environment_name, {"type": "string", "pattern": f"^{scalars.VARIABLE}$"})
 SIZE = Scalar(scalars.size_bytes, {"type": "string", "pattern": f"^{scalars.SIZE}$"})
 DURATION = Scalar(
     scalars.duration_seconds,
@@ -164,6 +170,41 @@ RETRIES = Section(
     )
 )
 
+QUERY = Section(
+    (
+        Field("sql", TEXT, "One select statement, or a file below the project in .sql.", required=True),
+        Field("database", DATABASE, "URL of the database that is asked, as SQLAlchemy has it; no password."),
+        Field("database_env", VARIABLE, "The environment variable that holds the database's URL."),
+    ),
+    exclusive=("database", "database_env"),
+)
+
+RECONCILE = Section(
+    (
+        Field(
+            "source",
+            Shorthand(QUERY, "sql"),
+            "What the target must agree with: a query over the view source, or over a database.",
+            required=True,
+        ),
+        Field(
+            "target",
+            Shorthand(QUERY, "sql"),
+            "The same columns of what this run wrote: a query over the view target.",
+            required=True,
+        ),
+        Field("keys", COLUMNS, "Columns that tell rows apart; by default the source's first.", []),
+        Field("tolerance", TOLERANCE, "How far two numbers may be apart: 0.01, or a share, 0.1%.", "0"),
+    )
+)
+
+VERIFY = Section(
+    (
+        Field("read_back", Choice(("full", "sample", "none")), "How much of it is read again.", "full"),
+        Field("reconcile", ListOf(RECONCILE), "Queries whose answers must agree.", []),
+    )
+)
+
 CONFIG = Section(
     (
         Field("name", NAME, "Names the backfill, and the folder of its state.", required=True),
@@ -174,14 +215,19 @@ CONFIG = Section(
         Field("keys", None, "Rows that share a key, and what becomes of them."),
         Field("target", TARGET, "The table that is rebuilt: {uri: ..., partition_by: [...]}", required=True),
         Field("state", PLACE, "Folder of the state; by default _raybackfill beside the target."),
-        Field("publish", Choice(("end",), ("partition", "manual")), "When it is published.", "end"),
+        Field(
+            "publish",
+            Choice(("end", "manual"), ("partition",)),
+            "When it is published: at the end, or when somebody says so.",
+            "end",
+        ),
         Field("shrink", SHARE, "A partition that loses more of its rows is refused; 100% allows all.", "50%"),
         Field("order", Choice(("oldest_first", "newest_first")), "What comes first.", "oldest_first"),
         Field("limits", LIMITS, "What the work may use.", {}),
         Field("signals", None, "Measures of production's health that the work obeys."),
         Field("schedule", None, "Hours in which the work may run."),
         Field("retries", RETRIES, "Attempts at a unit, and when too many units failed.", {}),
-        Field("verify", None, "How much is read back before it is published."),
+        Field("verify", Shorthand(VERIFY, "read_back"), "How what was written is proved.", "full"),
         Field("canary", None, "A small part that is tried first."),
         Field("expect", None, "What must hold of the result."),
         Field("quarantine", None, "Where rejected rows go."),

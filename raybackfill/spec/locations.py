@@ -11,6 +11,9 @@ from raybackfill.spec.nodes import shown
 
 STATE_FOLDER = "_raybackfill"
 
+_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?![/:]|file:|$)([^?]+)(.*)")
+"""A database in a file, by a relative path."""
+
 _FORMS = "write s3://bucket/prefix, or a folder"
 _LOCAL_SCHEMES = ("local", "asynclocal")
 """What fsspec calls a disk too: under a second name, one place inside another would go unnoticed."""
@@ -43,6 +46,12 @@ def read_location(text: str, root: str, *, read_only: bool = False) -> str:
             f"{scheme}:// is read-only: a target and its state need s3:// or a local folder", next=_FORMS
         )
     return _foreign(scheme, text)
+
+
+def locate_database(url: str, root: str) -> str:
+    """The URL of a database; the relative path of one in a file starts at `root`, as all places do."""
+    match = _SQLITE.fullmatch(url)
+    return url if match is None else f"{match[1]}{_normal(posixpath.join(root, match[2]))}{match[3]}"
 
 
 def _s3(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from raybackfill.errors import SpecError
 from raybackfill.spec.fields import CONFIG
-from raybackfill.spec.locations import default_state, is_inside, is_skipped, read_location
+from raybackfill.spec.locations import default_state, is_inside, is_skipped, locate_database, read_location
 from raybackfill.spec.moments import read_moment
 from raybackfill.spec.nodes import DEPTH_MAX, SET, MappingNode, Node, Place, ScalarNode, read_nodes, shown
 from raybackfill.spec.secrecy import refuse_secret_text, refuse_secrets
@@ -19,6 +19,8 @@ from raybackfill.spec.values import (
     CsvSpec,
     LimitsSpec,
     Moment,
+    QuerySpec,
+    ReconcileSpec,
     RetriesSpec,
     ScopeSpec,
     SourceSpec,
@@ -26,6 +28,7 @@ from raybackfill.spec.values import (
     TableSpec,
     TargetSpec,
     TransformSpec,
+    VerifySpec,
 )
 
 ReadFile = Callable[[str], str]
@@ -102,7 +105,9 @@ def _backfill(config: Reading, root: str, read_file: ReadFile) -> BackfillSpec:
         order=config["order"],
         limits=LimitsSpec(**config["limits"].values),
         retries=RetriesSpec(**config["retries"].values),
+        verify=_verify(config["verify"], root, read_file),
         shrink=config["shrink"],
+        publish=config["publish"],
     )
     _refuse_one_in_another(spec, config)
     return spec
@@ -176,7 +181,7 @@ def _transform(reading: Reading, root: str, read_file: ReadFile) -> TransformSpe
             raise reading.places["tables"].error(f"{name} is a parameter too", "rename one of the two")
     return TransformSpec(
         **reading.without("sql", "tables"),
-        sql=_sql(reading["sql"], reading.places["sql"], root, read_file),
+        sql=None if reading["sql"] is None else _sql(reading, root, read_file),
         tables={name: TableSpec(**_table(table, root)) for name, table in tables.items()},
     )
 
@@ -191,10 +196,32 @@ def _table(reading: Reading, root: str) -> dict[str, Any]:
     return {**reading.values, "uri": _location(reading, "uri", root, read_only=True)}
 
 
-def _sql(value: str | None, place: Place, root: str, read_file: ReadFile) -> str | None:
-    """The query; one word that ends in .sql is a file, because no query is one word."""
-    if value is None or not value.endswith(".sql") or len(value.split()) > 1:
-        return _query(value, place) if value is not None else None
+def _verify(reading: Reading, root: str, read_file: ReadFile) -> VerifySpec:
+    entries = tuple(
+        ReconcileSpec(
+            **entry.without("source", "target"),
+            source=_asked(entry["source"], root, read_file),
+            target=_asked(entry["target"], root, read_file),
+        )
+        for entry in reading["reconcile"]
+    )
+    return VerifySpec(reading["read_back"], entries)
+
+
+def _asked(reading: Reading, root: str, read_file: ReadFile) -> QuerySpec:
+    database = reading["database"]
+    return QuerySpec(
+        sql=_sql(reading, root, read_file),
+        database=None if database is None else locate_database(database, root),
+        database_env=reading["database_env"],
+    )
+
+
+def _sql(reading: Reading, root: str, read_file: ReadFile) -> str:
+    """The query at `sql`; one word that ends in .sql is a file, because no query is one word."""
+    value, place = reading["sql"], reading.places["sql"]
+    if not value.endswith(".sql") or len(value.split()) > 1:
+        return _query(value, place)
     path = posixpath.normpath(posixpath.join(root, value))
     if not is_inside(path, posixpath.normpath(root)):
         raise place.error(f"{shown(value)} is not below the project {root}", "move the file into the project")
@@ -207,7 +234,7 @@ def _sql(value: str | None, place: Place, root: str, read_file: ReadFile) -> str
 
 def _query(text: str, place: Place) -> str:
     if not text.strip():
-        raise place.error("holds no query", "write one such as: select * from input")
+        raise place.error("holds no query", "write one select statement")
     refuse_secret_text(text, place)
     return text
 

@@ -16,6 +16,9 @@ SIZE = r"[0-9]{1,15}(\.[0-9]{1,9})?\s?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)"
 DURATION = r"0|[0-9]{1,9}[smhd]"
 COUNT = r"[1-9][0-9]{0,8}"
 SHARE = r"(100|[0-9]{1,2}(\.[0-9]{1,6})?)%"
+TOLERANCE = rf"[0-9]{{1,18}}(\.[0-9]{{1,18}})?|{SHARE}"
+DATABASE = r"[A-Za-z][A-Za-z0-9_.-]*(\+[A-Za-z0-9_.-]+)?://\S*"
+VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 FUNCTION = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
 ENDPOINT = r"https?://[^\s/?#]+/?"
 
@@ -108,6 +111,30 @@ def share(value: str) -> float:
     if not re.fullmatch(SHARE, value):
         raise SpecError(f"{shown(value)} is not a share", next="write it like 5% (from 0% to 100%)")
     return float(Decimal(value[:-1]) / 100)
+
+
+def tolerance(value: str) -> str:
+    """Stays the text that it is, because `0.01` has no double of its own."""
+    if not re.fullmatch(TOLERANCE, value):
+        raise SpecError(f"{shown(value)} is not a tolerance", next="write it like 0, 0.01 or 0.1%")
+    return value
+
+
+def database_url(value: str) -> str:
+    if not re.fullmatch(DATABASE, value):
+        raise SpecError(
+            f"{shown(value)} is not the URL of a database",
+            next="write it like postgresql://host/name or sqlite:///shop.db",
+        )
+    return value
+
+
+def environment_name(value: str) -> str:
+    if not re.fullmatch(VARIABLE, value, re.ASCII):
+        raise SpecError(
+            f"{shown(value)} is not the name of an environment variable", next="write it like WAREHOUSE_URL"
+        )
+    return value
 
 
 def timezone(value: str) -> str:

@@ -7,7 +7,7 @@ drift apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, NoReturn, Protocol
 
@@ -196,6 +196,33 @@ class Section:
         if self.exclusive:
             schema["not"] = {"required": list(self.exclusive)}
         return schema
+
+
+@dataclass(frozen=True)
+class Shorthand:
+    """A section, or one value that stands for a section with just this key."""
+
+    section: Section
+    name: str
+
+    def read(self, node: Node, place: Place) -> Reading:
+        if isinstance(node, MappingNode):
+            return self.section.read(node, place)
+        if not isinstance(node, ScalarNode):
+            refuse_shape(node, place, f"one value, or a mapping with {self.name}")
+        # Read here first, so that a refusal names the key that was written.
+        self._kind.read(node, place)
+        mapping = MappingNode(node.origin, {self.name: node}, {self.name: place.origin})
+        reading = self.section.read(mapping, place)
+        return replace(reading, places={**reading.places, self.name: place})
+
+    @property
+    def _kind(self) -> Kind:
+        (kind,) = [field.kind for field in self.section.fields if field.name == self.name and field.kind]
+        return kind
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [self._kind.schema(), self.section.schema()]}
 
 
 def _field_schema(field: Field) -> dict[str, Any]:

@@ -132,8 +132,42 @@ class RetriesSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class QuerySpec:
+    """A query over this run's rows (the views `source` and `target`) or, where one of the two is given,
+    over a database: by its URL, or by the environment variable that holds it."""
+
+    sql: str
+    database: str | None = None
+    database_env: str | None = None
+
+    @property
+    def is_outside(self) -> bool:
+        return self.database is not None or self.database_env is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileSpec:
+    """Two queries that must give the same rows. Without `keys`, the source's first column tells rows
+    apart; `tolerance` is how far two numbers may be apart: "0.01", or a share of the larger, "0.1%"."""
+
+    source: QuerySpec
+    target: QuerySpec
+    keys: tuple[str, ...] = ()
+    tolerance: str = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySpec:
+    """`read_back`: how much of what was written is read again ("full", "sample", "none")."""
+
+    read_back: str = "full"
+    reconcile: tuple[ReconcileSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BackfillSpec:
-    """`shrink` is the share of its rows that a partition may lose."""
+    """`shrink` is the share of its rows that a partition may lose; `publish` says when: at the "end", or
+    "manual", when somebody says so."""
 
     name: str
     source: SourceSpec
@@ -145,7 +179,9 @@ class BackfillSpec:
     order: str = "oldest_first"
     limits: LimitsSpec = LimitsSpec()
     retries: RetriesSpec = RetriesSpec()
+    verify: VerifySpec = VerifySpec()
     shrink: float = 0.5
+    publish: str = "end"
 
     @property
     def in_place(self) -> bool:

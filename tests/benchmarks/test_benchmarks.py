@@ -41,6 +41,8 @@ def test_a_race_gives_figures_for_every_contestant(source: Input, tmp_path: Path
     ours = next(engine for engine in found["engines"] if engine["name"] == "raybackfill-inline")
     assert ours["rows_a_unit"] * ours["units"] == TINY.rows
     assert ours["requests_a_unit"] > 0
+    assert 0 < ours["proof_percent"] < 100
+    assert ours["read_back_percent"] > 0
     assert json.loads(json.dumps(found)) == found
     shown = table(found)
     assert all(each.name in shown and each.writes in shown for each in WITHOUT_RAY)

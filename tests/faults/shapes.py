@@ -382,6 +382,18 @@ SHAPES = (
         patches=ONE_OBJECT_A_UNIT | ONE_BY_ONE | WRITTEN_ELSEWHERE | SNAPSHOTS,
         begun=stopped_early,
     ),
+    Shape(
+        "published by hand",
+        ORDERS + OF_ONE_SHOP + "publish: manual\n",
+        two_days,
+        patches=ONE_OBJECT_A_UNIT | ONE_BY_ONE,
+        table={
+            "dt=2025-01-01/part-00000.parquet": [(100, "a", 1)],
+            "dt=2025-01-01/part-00001.parquet": [(171, "b", -2), (199, "b", 0)],
+            "dt=2025-01-01/part-00002.parquet": [(190, "b", -5), (199, "b", 0)],
+            "dt=2025-01-02/part-00000.parquet": [(200, "a", 5)],
+        },
+    ),
     Shape("staged before", ORDERS + WINDOW, daily, begun=staged_alone),
     Shape(
         "over an earlier version",

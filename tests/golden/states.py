@@ -65,7 +65,7 @@ def leave_in_the_middle(store: MemoryStore, patch: pytest.MonkeyPatch) -> None:
     split, a unit set aside, a receipt that was taken back, and a snapshot."""
     patch.setattr(units, "UNIT_BYTES_SMALL", 600)
     patch.setattr(recorder, "COMMIT_SECONDS", 0.0)
-    patch.setattr(checkpoint, "SNAPSHOT_EVERY", 4)
+    patch.setattr(checkpoint, "SNAPSHOT_EVERY", 5)
     # What the first units of the plan do, attempt by attempt, before they do as they should.
     script = {0: [UnitError("no memory", fault=OUT_OF_MEMORY)], 1: [UnitError("wrong"), UnitError("wrong")]}
     receipts: list[Any] = []

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from raybackfill.spec import PartitionField
+from raybackfill.spec import PartitionField, QuerySpec, ReconcileSpec, VerifySpec
 
 NOT_IN_THIS_VERSION = [
-    *("keys", "signals", "schedule", "verify", "canary", "expect", "quarantine"),
+    *("keys", "signals", "schedule", "canary", "expect", "quarantine"),
     *("budget", "approval", "sensitive", "retention", "owner", "target.allow_duplicates", "limits.ramp"),
     *("limits.records_per_second", "limits.bytes_per_second", "limits.requests_per_second"),
     *("limits.requests_per_second_per_prefix", "limits.shared"),
@@ -130,8 +130,52 @@ REFUSED = [
     ("retries.breaker", "0.05", "0.05 is not a share"),
     ("retries.breaker", "101%", "101% is not a share"),
     ("shrink", "0.5", "0.5 is not a share"),
+    ("verify", "fulll", "fulll is not known; did you mean full? It may be full, sample or none"),
+    ("verify", "", "has no value; write one"),
+    ("verify", "[full]", "is a list; write one value, or a mapping with read_back"),
+    (
+        "verify",
+        "{readback: full}",
+        "is not a key; did you mean read_back? The keys here are read_back, reconcile",
+    ),
+    ("verify.read_back", "half", "half is not known; it may be full, sample or none"),
+    ("verify.reconcile", "{source: a, target: b}", "is a mapping; write a list"),
+    ("verify.reconcile", "[{source: select 1}]", "verify.reconcile[0].target: is missing; add it"),
+    ("verify.reconcile", "[{source: '  ', target: b}]", "verify.reconcile[0].source: holds no query"),
+    ("verify.reconcile", "[{source: a.sql, target: b}]", "verify.reconcile[0].source: a.sql cannot be read"),
+    ("verify.reconcile", "[{source: [a], target: b}]", "is a list; write one value, or a mapping with sql"),
+    ("verify.reconcile", "[{source: {database: a://b}, target: b}]", "reconcile[0].source.sql: is missing"),
+    (
+        "verify.reconcile",
+        "[{source: {sql: a, url: b}, target: b}]",
+        "keys here are sql, database, database_env",
+    ),
+    (
+        "verify.reconcile",
+        "[{source: a, target: b, key: c}]",
+        "he keys here are source, target, keys, tolerance",
+    ),
+    ("verify.reconcile", "[{source: a, target: b, keys: [c, c]}]", "c is named twice"),
+    ("verify.reconcile", "[{source: a, target: b, tolerance: 1e-3}]", "1e-3 is not a tolerance"),
+    ("verify.reconcile", "[{source: a, target: b, tolerance: -1}]", "-1 is not a tolerance"),
+    ("verify.reconcile", "[{source: a, target: b, tolerance: 101%}]", "write it like 0, 0.01 or 0.1%"),
+    (
+        "verify.reconcile",
+        "[{source: {sql: a, database: shop.db}, target: b}]",
+        "shop.db is not the URL of a database",
+    ),
+    (
+        "verify.reconcile",
+        "[{source: {sql: a, database: 'a://b', database_env: C}, target: b}]",
+        "stands beside database; keep one of the two",
+    ),
+    (
+        "verify.reconcile",
+        "[{source: {sql: a, database_env: $URL}, target: b}]",
+        "$URL is not the name of an environment variable; write it like WAREHOUSE_URL",
+    ),
     ("order", "random", "random is not known; it may be oldest_first or newest_first"),
-    ("publish", "now", "now is not known; it may be end"),
+    ("publish", "now", "now is not known; it may be end or manual"),
     ("limits", "", "has no value; write a mapping"),
     ("name.first", "a", "name is text, so nothing can be set below it"),
     ("scope..start", "a", "is not a key; write it like scope.start"),
@@ -164,4 +208,32 @@ ACCEPTED = [
         (PartitionField("y", "year {ts:%Y}"), PartitionField("d", "{ts:%-m.%-d %-H}")),
     ),
     ("source.path", '"**"', ("source", "path"), "**"),
+    ("verify", "sample", ("verify",), VerifySpec("sample")),
+    ("verify", "{read_back: none}", ("verify",), VerifySpec("none")),
+    (
+        "verify.reconcile",
+        "[{source: select a from source, target: {sql: select a from target}}]",
+        ("verify", "reconcile"),
+        (ReconcileSpec(QuerySpec("select a from source"), QuerySpec("select a from target")),),
+    ),
+    (
+        "verify.reconcile",
+        "[{source: {sql: select a, database: 'postgresql://me@db:5432/shop'}, target: b, tolerance: 0.10}]",
+        ("verify", "reconcile"),
+        (
+            ReconcileSpec(
+                QuerySpec("select a", "postgresql://me@db:5432/shop"), QuerySpec("b"), tolerance="0.10"
+            ),
+        ),
+    ),
+    (
+        "verify.reconcile",
+        "[{source: {sql: a, database: 'sqlite:///x/../shop.db?timeout=1'}, target: {sql: b, database: 'sqlite:////d/e.db'}}]",
+        ("verify", "reconcile"),
+        (
+            ReconcileSpec(
+                QuerySpec("a", "sqlite:////project/shop.db?timeout=1"), QuerySpec("b", "sqlite:////d/e.db")
+            ),
+        ),
+    ),
 ]

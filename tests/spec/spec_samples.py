@@ -69,11 +69,18 @@ target:
     single_writer: false
   timezone: UTC
 state: s3://lake/states
-publish: end
+publish: manual
 shrink: 12.5%
 order: newest_first
 limits: {worker_memory: 2GB, concurrency: 8}
 retries: {attempts: 6, breaker: 2.5%}
+verify:
+  read_back: sample
+  reconcile:
+    - source: {sql: "select a, b from orders", database: "postgresql://me@db/shop"}
+      target: {sql: "select a, b from target", database_env: WAREHOUSE_URL}
+      keys: [a]
+      tolerance: 0.1%
 """,
     Loader=yaml.BaseLoader,
 )

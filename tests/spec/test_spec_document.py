@@ -20,6 +20,8 @@ from raybackfill.spec import (
     LimitsSpec,
     Moment,
     PartitionField,
+    QuerySpec,
+    ReconcileSpec,
     RetriesSpec,
     ScopeSpec,
     SourceSpec,
@@ -27,6 +29,7 @@ from raybackfill.spec import (
     TableSpec,
     TargetSpec,
     TransformSpec,
+    VerifySpec,
     spec_document,
     spec_from_document,
 )
@@ -81,6 +84,8 @@ targets = st.builds(
     storages,
     texts,
 )
+queries = st.builds(QuerySpec, texts, st.none() | texts, st.none() | texts)
+reconciles = st.builds(ReconcileSpec, queries, queries, st.lists(texts, max_size=2).map(tuple), texts)
 specs = st.builds(
     BackfillSpec,
     texts,
@@ -93,7 +98,9 @@ specs = st.builds(
     texts,
     st.builds(LimitsSpec, counts, st.none() | counts),
     st.builds(RetriesSpec, counts, st.floats(0, 1)),
+    st.builds(VerifySpec, texts, st.lists(reconciles, max_size=2).map(tuple)),
     shrink=st.floats(0, 1),
+    publish=texts,
 )
 
 
@@ -147,7 +154,14 @@ def test_a_document_of_another_version_is_refused(read: Read) -> None:
         spec_from_document(short)
 
 
-def test_a_document_from_before_a_guard_against_shrinking_means_its_default(read: Read) -> None:
+def test_a_document_from_before_keys_of_publishing_means_their_defaults(read: Read) -> None:
     document = spec_document(read())
-    assert document.pop("shrink") == 0.5
+    assert (document.pop("shrink"), document.pop("publish")) == (0.5, "end")
     assert spec_from_document(document) == read()
+
+
+def test_a_document_from_before_a_key_came_means_its_default(read: Read) -> None:
+    document = spec_document(read())
+    assert document.pop("verify") == {"read_back": "full", "reconcile": []}
+    assert spec_from_document(document) == read()
+    assert spec_from_document({**document, "verify": {"read_back": "none", "reconcile": []}}) != read()

@@ -20,6 +20,8 @@ from raybackfill.spec import (
     LimitsSpec,
     Moment,
     PartitionField,
+    QuerySpec,
+    ReconcileSpec,
     RetriesSpec,
     ScopeSpec,
     SourceSpec,
@@ -27,9 +29,22 @@ from raybackfill.spec import (
     TableSpec,
     TargetSpec,
     TransformSpec,
+    VerifySpec,
     read_spec,
     spec_document,
     spec_from_document,
+)
+
+VERIFY = VerifySpec(
+    "sample",
+    (
+        ReconcileSpec(
+            QuerySpec("select a, b from orders", database="postgresql://me@db/shop"),
+            QuerySpec("select a, b from target", database_env="WAREHOUSE_URL"),
+            ("a",),
+            "0.1%",
+        ),
+    ),
 )
 
 
@@ -91,7 +106,9 @@ def test_every_key_reaches_its_value(read: Read) -> None:
         order="newest_first",
         limits=LimitsSpec(2_000_000_000, 8),
         retries=RetriesSpec(6, 0.025),
+        verify=VERIFY,
         shrink=0.125,
+        publish="manual",
     )
 
 
@@ -116,7 +133,6 @@ def test_a_key_of_a_later_version(refusal: Refusal, key: str) -> None:
     ("key", "value"),
     [
         ("publish", "partition"),
-        ("publish", "manual"),
         ("target.mode", "upsert"),
         ("target.mode", "append"),
         ("target.outside_scope", "quarantine"),

@@ -18,17 +18,26 @@ from raybackfill.spec.params import core_value
 
 
 def schema_keys(schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    for form in schema.get("anyOf", []):
+        yield from schema_keys(form, prefix)
     for name, inner in schema.get("properties", {}).items():
         yield prefix + name, inner
         yield from schema_keys(inner, f"{prefix}{name}.")
-        named = inner.get("additionalProperties")
-        if isinstance(named, dict):
-            yield from schema_keys(named, f"{prefix}{name}.*.")
+        for form in (inner, *inner.get("anyOf", [])):
+            for many in (form.get("additionalProperties"), form.get("items")):
+                if isinstance(many, dict):
+                    yield from schema_keys(many, f"{prefix}{name}.*.")
 
 
 KEYS = dict(schema_keys(json_schema()))
 COMING = sorted(key for key, inner in KEYS.items() if inner.get("not") == {})
 PRESENT = sorted(set(KEYS) - set(COMING))
+ALONE = {
+    "transform.sql": "select * from input",
+    "verify.reconcile.*.source.database_env": "SHOP_URL",
+    "verify.reconcile.*.target.database": "sqlite:///shop.db",
+}
+"""Keys that cannot stand in the full config, beside others."""
 
 
 def document_with(key: str, value: Any) -> dict[str, Any]:
@@ -45,8 +54,14 @@ def sample(key: str) -> Any:
     """The value that the full config has at a key of the schema; `*` is its first."""
     value: Any = FULL
     for name in key.split("."):
-        value = next(iter(value.values())) if name == "*" else value[name]
+        value = inside(value, name)
     return value
+
+
+def inside(value: Any, name: str) -> Any:
+    if name != "*":
+        return value[name]
+    return value[0] if isinstance(value, list) else next(iter(value.values()))
 
 
 def test_the_schema_is_json_and_describes_every_key() -> None:
@@ -59,14 +74,14 @@ def test_keys_of_later_versions_are_marked() -> None:
     assert all("not in this version" in KEYS[key]["description"] for key in COMING)
 
 
-@pytest.mark.parametrize("key", [key for key in PRESENT if key != "transform.sql"])
+@pytest.mark.parametrize("key", [key for key in PRESENT if key not in ALONE])
 def test_the_reader_knows_each_key_of_the_schema(read: Read, refusal: Refusal, key: str) -> None:
     """With the sample it is read; with a wrong name beside it, the reader lists it among its keys."""
     document = copy.deepcopy(FULL)
     *above, last = key.split(".")
     inner: Any = document
     for name in above:
-        inner = next(iter(inner.values())) if name == "*" else inner[name]
+        inner = inside(inner, name)
     assert last in inner, "the full config has every key"
     inner["qqqq"] = "1"
     listed = refusal(yaml.safe_dump(document)).rpartition("he keys here are ")[2].split(", ")
@@ -107,7 +122,7 @@ def test_configs_fit_as_text_and_as_an_editor_types_them() -> None:
 
 @pytest.mark.parametrize("key", PRESENT)
 def test_each_key_fits_alone(key: str) -> None:
-    value = "select * from input" if key == "transform.sql" else sample(key)
+    value = ALONE[key] if key in ALONE else sample(key)
     if "*" in key or "." not in key:
         return VALIDATOR.validate(FULL)
     return VALIDATOR.validate(document_with(key, value) if key.count(".") == 1 else FULL)
@@ -147,6 +162,13 @@ BY_SHAPE = [
     ("shrink", "101%"),
     ("order", "random"),
     ("publish", "now"),
+    ("verify", "half"),
+    ("verify", "{read_back: half}"),
+    ("verify.reconcile", "[{source: select 1}]"),
+    ("verify.reconcile", "[{source: {database: a://b}, target: b}]"),
+    ("verify.reconcile", "[{source: a, target: b, tolerance: few}]"),
+    ("verify.reconcile", "[{source: {sql: a, database: shop.db}, target: b}]"),
+    ("verify.reconcile", "[{source: {sql: a, database: a://b, database_env: C}, target: b}]"),
 ]
 
 

@@ -46,6 +46,32 @@ def test_a_secret_is_refused_and_not_shown(refusal: Refusal, key: str, value: st
     assert secret not in message
 
 
+@pytest.mark.parametrize(
+    ("source", "secret"),
+    [
+        ("{sql: a, database: 'postgresql://me:hunter2@db/shop'}", "hunter2"),
+        ("{sql: a, database: 'postgresql://me:hun/ter2@db/shop'}", "hun/ter2"),
+        ("{sql: a, database: 'postgresql://:hunter2@db/shop'}", "hunter2"),
+        ("{sql: a, database: 'postgresql://db/shop?user=me&password=hunter2'}", "hunter2"),
+        ("{sql: a, database: 'mssql+pyodbc:///?odbc_connect=SERVER%3Ddb%3BPWD%3Dhunter2'}", "hunter2"),
+        ("{sql: a, database: 'snowflake://me@a/b?token=hunter2'}", "hunter2"),
+        ("{sql: a, database: 'postgresql://db/shop', password: hunter2}", "hunter2"),
+        ("postgresql://me:hunter2@db/shop", "hunter2"),
+        (f"{{sql: a, database: 'athena://{KEY_ID}@aws/x'}}", KEY_ID),
+    ],
+)
+def test_a_databases_password_has_places_of_its_own(refusal: Refusal, source: str, secret: str) -> None:
+    message = refusal(verify__reconcile=f"[{{source: {source}, target: b}}]")
+    assert "PGPASSWORD or ~/.pgpass" in message and "database_env: NAME" in message
+    assert secret not in message
+
+
+def test_the_name_of_a_databases_user_is_no_secret(read: Read) -> None:
+    for url in ("postgresql://me@db:5432/shop", "sqlite:////data/me@home.db", "mysql://db/shop?charset=utf8"):
+        spec = read(verify__reconcile=f"[{{source: {{sql: a, database: '{url}'}}, target: b}}]")
+        assert spec.verify.reconcile[0].source.database == url
+
+
 def test_a_secret_in_a_query_file(read: Read) -> None:
     with pytest.raises(SpecError, match="AWS access key ID") as caught:
         read(MINIMAL + "transform: {sql: q.sql}\n", files={"/project/q.sql": f"select '{KEY_ID}'"})

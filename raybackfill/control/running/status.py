@@ -138,4 +138,6 @@ def _seconds(start: str, end: str) -> float:
 def _next(ledger: Ledger, uri: str) -> str:
     if ledger.state == "published":
         return f"raybackfill status {uri}"
+    if ledger.state == "staged":
+        return f"raybackfill publish {uri}"
     return f"raybackfill resume {uri}" + (" --retry-failed" if ledger.set_aside else "")

@@ -1,35 +1,41 @@
 """Texts and bytes as 64-bit words, by their bytes as they are.
 
 Arrow's views have a text's length and first bytes in place, and the rest if it is short: two words.
-Of a longer text the rest is read eight bytes a step, for all texts at once.
+Of a longer text the rest is read eight bytes a step, for all texts at once; and long ones are laid out
+with all their words in one row, each mixed with its place and added up. A text's length alone decides
+which of the three it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import types as kinds
 
 from raybackfill.flow.digest.mixing import U64, constant, folded, multiplier
 
 IN_PLACE_BYTES = 12
 PREFIX_BYTES = 4
-# One by one beyond this: each step costs some calls, for however few texts are still that long.
-STEPPED_BYTES_MAX = 1024
+# Each step costs some calls, for however few texts are still that long, and jumps from text to text.
+STEPPED_BYTES_MAX = 160
+# With fewer the calls cost more than the words; with more they leave the caches.
+WORDS_AT_ONCE = 131_072
 
 Places = npt.NDArray[np.int64]
 
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
+_FILLING = pa.array([b"\0" * count for count in range(8)], pa.large_binary())
+_NOTHING = pa.scalar(b"", pa.large_binary())
 
 
 def text_words(array: pa.Array) -> Callable[[int, int], U64]:
     """TypeError for a type that is neither text nor bytes."""
-    array = _as_views(array)
+    given, array = array, _as_views(array)
     if len(array) == 0:
         return lambda start, stop: np.empty(0, np.uint64)
     valid = array.is_valid().to_numpy(zero_copy_only=False) if array.null_count else None
@@ -45,11 +51,16 @@ def text_words(array: pa.Array) -> Callable[[int, int], U64]:
             # What stands under a null is anything, and may point anywhere.
             long &= valid[start:stop]
         found = folded(first.copy(), factor)
-        if long.all():
-            second = _rests(second, (first & _LOW).astype(np.int64), buffers)
-        elif long.any():
+        if long.any():
             second = second.copy()
-            second[long] = _rests(second[long], (first[long] & _LOW).astype(np.int64), buffers)
+            numbers = np.flatnonzero(long)
+            lengths = (first[numbers] & _LOW).astype(np.int64)
+            in_steps = lengths <= STEPPED_BYTES_MAX
+            some, others = numbers[in_steps], numbers[~in_steps]
+            if len(some):
+                second[some] = _rests(second[some], lengths[in_steps], buffers)
+            if len(others):
+                second[others] = _in_rows(given.slice(start, stop - start), others, lengths[~in_steps])
         return np.bitwise_xor(found, second, out=found)
 
     return words
@@ -73,36 +84,22 @@ def _rests(places: U64, lengths: Places, buffers: list[pa.Buffer]) -> U64:
     the text begins."""
     offsets = (places >> _HALF).astype(np.int64)
     if len(buffers) == 1:
-        return _rests_in(buffers[0], offsets, lengths)
+        return _stepped(buffers[0], offsets, lengths)
     numbers = (places & _LOW).astype(np.int64)
     found = np.empty(len(places), np.uint64)
     for number in np.unique(numbers).tolist():
         chosen = numbers == number
-        found[chosen] = _rests_in(buffers[number], offsets[chosen], lengths[chosen])
+        found[chosen] = _stepped(buffers[number], offsets[chosen], lengths[chosen])
     return found
 
 
-def _rests_in(buffer: pa.Buffer, offsets: Places, lengths: Places) -> U64:
-    found = np.full(len(offsets), constant("rest of a text"))
-    stepped = lengths <= STEPPED_BYTES_MAX
-    if stepped.all():
-        return _stepped(buffer, offsets, lengths, found)
-    data = memoryview(buffer)
-    for index in np.flatnonzero(~stepped).tolist():
-        start = int(offsets[index])
-        hashed = sha256(data[start : start + int(lengths[index])]).digest()
-        found[index] = np.uint64(int.from_bytes(hashed[:8], "little"))
-    found[stepped] = _stepped(buffer, offsets[stepped], lengths[stepped], found[stepped])
-    return found
-
-
-def _stepped(buffer: pa.Buffer, offsets: Places, lengths: Places, words: U64) -> U64:
+def _stepped(buffer: pa.Buffer, offsets: Places, lengths: Places) -> U64:
     # Eight bytes from any place on: they need not be aligned.
     eights = np.ndarray((buffer.size - 7,), np.dtype("<u8"), buffer, 0, (1,))
     factor = multiplier("step of a text")
     ends = offsets + (lengths - 8)
     at, shortest = PREFIX_BYTES, int(lengths.min(initial=0))
-    found: U64 = words
+    words = found = np.full(len(offsets), constant("rest of a text"))
     numbers = None
     while True:
         # The last step overlaps the one before it, so that it ends with the text.
@@ -120,3 +117,36 @@ def _stepped(buffer: pa.Buffer, offsets: Places, lengths: Places, words: U64) ->
         numbers = longer if numbers is None else numbers[longer]
         offsets, ends, words = offsets[longer], ends[longer], words[longer]
         shortest = int((ends - offsets).min()) + 8
+
+
+def _in_rows(texts: pa.Array, numbers: Places, lengths: Places) -> U64:
+    """A word for each of these texts, some at a time."""
+    texts = texts.cast(pa.binary()) if kinds.is_fixed_size_binary(texts.type) else texts
+    texts = texts.cast(pa.large_binary())
+    found, start = np.empty(len(numbers), np.uint64), 0
+    words = np.cumsum((lengths + 7) >> 3)
+    while start < len(numbers):
+        before = int(words[start - 1]) if start else 0
+        stop = max(int(np.searchsorted(words, before + WORDS_AT_ONCE)), start + 1)
+        found[start:stop] = _in_a_row(_chosen(texts, numbers[start:stop]))
+        start = stop
+    return found
+
+
+def _chosen(texts: pa.Array, numbers: Places) -> pa.Array:
+    first, last = int(numbers[0]), int(numbers[-1])
+    side_by_side = last - first + 1 == len(numbers)
+    return texts.slice(first, len(numbers)) if side_by_side else texts.take(pa.array(numbers))
+
+
+def _in_a_row(texts: pa.LargeBinaryArray) -> U64:
+    filling = _FILLING.take(pc.bit_wise_and(pc.negate(pc.binary_length(texts)), 7))
+    filled = pc.binary_join_element_wise(texts, filling, _NOTHING)
+    offsets = np.frombuffer(filled.buffers()[1], np.int64, len(filled) + 1, filled.offset * 8) >> 3
+    firsts = offsets[:-1]
+    data = np.frombuffer(filled.buffers()[2], "<u8", int(offsets[-1]))
+    words = np.arange(len(data), dtype=np.uint64)
+    words -= np.repeat(firsts, np.diff(offsets)).view(np.uint64)
+    words *= constant("place")
+    words ^= data
+    return np.add.reduceat(folded(words, multiplier("step of a text")), firsts)
