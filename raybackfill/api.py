@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
+from typing import Any, TypedDict
 
 from raybackfill.code import Code, bundle_job, no_code
 from raybackfill.control.planning.identity.difference import Difference
@@ -24,7 +21,7 @@ from raybackfill.errors import FencedError, SpecError
 from raybackfill.observe import Listener, Silent
 from raybackfill.paths import PlanPaths, RunPaths, key_of, runs
 from raybackfill.planning.identity import difference, refuse_changed, refuse_other_plan, refuse_other_request
-from raybackfill.planning.parts import PlanningParts, look_at_source
+from raybackfill.planning.parts import PlanningParts
 from raybackfill.planning.planner import make_plan
 from raybackfill.planning.store import load_plan, save_plan
 from raybackfill.proving import Proof
@@ -145,15 +142,10 @@ class Backfill:
                 refuse_changed(plan, stores)
             plan = plan or self._plan(as_of, stores)[0]
             opened = create_run(stores.state, self.spec, plan, now(), secrets.token_hex(2))
-        gate = opened.carry_out(
-            engine=engine,
-            address=address or os.environ.get("RAY_ADDRESS"),
-            workers=workers or self.spec.limits.concurrency,
-            publish=publish and self.spec.publish != "manual",
-            listener=listener,
-            stop_asked=stop_asked,
-        )
-        return Run(opened, gate)
+        place = _place(engine, address, workers, self.spec)
+        publish = publish and self.spec.publish != "manual"
+        ended = opened.carry_out(**place, publish=publish, listener=listener, stop_asked=stop_asked)
+        return Run(*ended)
 
     def runs(self, most: int = 20) -> list[Run]:
         """Its runs, the newest first."""
@@ -253,26 +245,28 @@ class Run:
         take_over: bool = False,
         retry_failed: bool = False,
         publish: bool = True,
+        replan_changed: bool = False,
     ) -> Run:
         """Go on where it stopped, with the plan and the code that it began with.
 
         FencedError while a driver works on it, unless `take_over`: that one is fenced then, and loses
         what it has under way. `retry_failed` tries units again that were set aside. Without `publish`, or
-        where the config says publish: manual, it ends staged.
+        where the config says publish: manual, it ends staged. `replan_changed` plans again, first, the
+        units of source objects and of the table's files that changed since the plan, and those alone.
         """
         if self._opened.is_finished:
             return self
-        gate = self._opened.carry_out(
-            engine=engine,
-            address=address or os.environ.get("RAY_ADDRESS"),
-            workers=workers or self._opened.plan.recipe.spec.limits.concurrency,
-            publish=publish and self.plan.recipe.spec.publish != "manual",
+        spec = self.plan.recipe.spec
+        ended = self._opened.carry_out(
+            **_place(engine, address, workers, spec),
+            publish=publish and spec.publish != "manual",
             listener=listener or Silent(),
             stop_asked=stop_asked,
             take_over=take_over,
             retry_failed=retry_failed,
+            replan_changed=replan_changed,
         )
-        return Run(self._opened, gate)
+        return Run(*ended)
 
     def publish(
         self,
@@ -289,16 +283,14 @@ class Run:
         if self._opened.is_finished:
             return self
         self._opened.refuse_unstaged()
-        gate = self._opened.carry_out(
-            engine=engine,
-            address=address or os.environ.get("RAY_ADDRESS"),
-            workers=workers or self.plan.recipe.spec.limits.concurrency,
+        ended = self._opened.carry_out(
+            **_place(engine, address, workers, self.plan.recipe.spec),
             publish=True,
             listener=listener or Silent(),
             stop_asked=stop_asked,
             take_over=take_over,
         )
-        return Run(self._opened, gate)
+        return Run(*ended)
 
     def verify(
         self,
@@ -318,19 +310,18 @@ class Run:
         With `repair`, units that do not hold are worked on again (of a published run that makes a new
         version of the table), and all is looked at once more; IntegrityError where that cannot be.
         """
-        workers = workers or self._opened.plan.recipe.spec.limits.concurrency
-        place = {"engine": engine, "address": address or os.environ.get("RAY_ADDRESS"), "workers": workers}
-        proof = self._opened.verify(read_back, **place)  # type: ignore[arg-type]
+        place = _place(engine, address, workers, self.plan.recipe.spec)
+        proof = self._opened.verify(read_back, **place)
         bad = proof.verification.bad
         if repair and bad:
             self._opened.carry_out(
-                **place,  # type: ignore[arg-type]
+                **place,
                 publish=self._opened.is_finished,
                 listener=listener or Silent(),
                 stop_asked=stop_asked,
                 redo=bad,
             )
-            proof = self._opened.verify(read_back, **place)  # type: ignore[arg-type]
+            proof = self._opened.verify(read_back, **place)
         return self._proved(proof, repaired=len(bad) if repair else 0)
 
     def _proved(self, proof: Proof, repaired: int) -> dict[str, Any]:
@@ -339,24 +330,6 @@ class Run:
         mend = f"raybackfill verify {self.uri} --repair"
         following = status["next"] if holds else mend
         return verify_document(status, proof.verification, proof.superseded, repaired, following)
-
-
-@dataclass(frozen=True)
-class Look:
-    """What lies at a source: a template that fits its paths, the columns these say, and all columns."""
-
-    template: str
-    path_columns: tuple[str, ...]
-    schema: pa.Schema
-
-
-def look_at(uri: str, root: Path, storage: StorageSpec = StorageSpec()) -> Look:  # noqa: B008 (frozen)
-    """Look at a source before there is a config for it. SpecError where nothing lies there."""
-    document = f"name: look\nsource: {{uri: {json.dumps(uri)}}}\ntarget: {{uri: _raybackfill_look/table}}\n"
-    spec = read_spec(document, where="--source", root=str(root), read_file=lambda name: "")
-    spec = replace(spec, source=replace(spec.source, storage=storage))
-    store = Stores(spec, Meter()).source
-    return Look(*look_at_source(store, spec.source))
 
 
 def open_run(uri: str, storage: StorageSpec = StorageSpec()) -> Run:  # noqa: B008 (frozen)
@@ -376,6 +349,19 @@ def find_run(run: str, state: str | None) -> Run:
         )
     name = run.rsplit("-", 2)[0]
     return open_run(f"{runs(state, name)}/{run}")
+
+
+class Place(TypedDict):
+    """Where units are worked on."""
+
+    engine: str
+    address: str | None
+    workers: int | None
+
+
+def _place(engine: str, address: str | None, workers: int | None, spec: BackfillSpec) -> Place:
+    address = address or os.environ.get("RAY_ADDRESS")
+    return Place(engine=engine, address=address, workers=workers or spec.limits.concurrency)
 
 
 def now() -> str:

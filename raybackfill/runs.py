@@ -7,15 +7,16 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from raybackfill.checkpoint import Checkpoint
 from raybackfill.checkpoint.recorder import LocalSender, Recorder
 from raybackfill.clock import system_clock
+from raybackfill.control.planning.identity.words import in_words
 from raybackfill.control.planning.plan import Plan, recipe_document
-from raybackfill.control.proving.composition import pinned_again
+from raybackfill.control.proving.composition import TARGET_CHANGED, pinned_again
 from raybackfill.control.proving.gate import Gate
 from raybackfill.control.proving.verification import Verification
 from raybackfill.control.running.ledger import FINAL, Ledger
@@ -26,9 +27,12 @@ from raybackfill.driver import Job, carry_out
 from raybackfill.engines import Engine
 from raybackfill.errors import FencedError, IntegrityError, RaybackfillError, SpecError, TransientError
 from raybackfill.flow.publish import Publication
+from raybackfill.model import Version
 from raybackfill.observe import Listener, Several
 from raybackfill.observe.presence import Presence, last_sign
 from raybackfill.paths import PlanPaths, RunPaths, TablePaths, key_of, parent, runs
+from raybackfill.planning.identity import difference, source_prefix
+from raybackfill.planning.replanning import planned_again
 from raybackfill.planning.store import load_plan
 from raybackfill.proving import Proof, Proving
 from raybackfill.spec import BackfillSpec, spec_document
@@ -42,6 +46,11 @@ from raybackfill.wiring import Stores, make_engine
 from raybackfill.worker import UnitWork, WriterOpening, new_writer
 
 FORMAT = "run/1"
+# So often a run plans again because others changed the table: then somebody should know why they do.
+REPLANS_MAX = 3
+
+Drive = Callable[["OpenedRun"], Version | Gate | None]
+"""Carries a run out."""
 
 
 @dataclass(frozen=True)
@@ -133,10 +142,13 @@ class OpenedRun:
         take_over: bool = False,
         retry_failed: bool = False,
         redo: Mapping[str, str] | None = None,
-    ) -> Gate | None:
-        """Drive it from where it is to its end. A gate that refuses the publish is given back; a driver
-        that lives is not disturbed (FencedError) unless `take_over`. `redo`: units (with the attempt that
-        was decided on) that are worked on again first."""
+        replan_changed: bool = False,
+    ) -> tuple[OpenedRun, Gate | None]:
+        """Drive it from where it is to its end. Gives the run, under the plan that it has by then, and the
+        gate that refused the publish, if one did; a driver that lives is not disturbed (FencedError)
+        unless `take_over`. `redo`: units (with the attempt that was decided on) that are worked on again
+        first. `replan_changed`: what changed since the plan is planned again first, and a few times more
+        if others keep changing the table."""
         clock = system_clock()
         now, missing = self.look_at_stores()
         if not take_over:
@@ -151,12 +163,15 @@ class OpenedRun:
         listener = Several([listener, presence])
         with presence:
             local.begin(clock.now())
-            listener.began(self.document, self.plan, checkpoint.ledger)
-            job = self._job(Recorder(checkpoint, driver, local, clock), local, driver)
-            try:
-                ended = carry_out(
-                    job,
-                    lambda: self._engine(engine, address, workers),
+            recorder = Recorder(checkpoint, driver, local, clock)
+            # Another driver may have planned again after this one looked.
+            run = self._under(checkpoint.ledger)
+            listener.began(run.document, run.plan, checkpoint.ledger)
+
+            def drive(run: OpenedRun) -> Version | Gate | None:
+                return carry_out(
+                    run._job(recorder, local, driver),
+                    lambda: run._engine(engine, address, workers),
                     clock,
                     listener,
                     publish=publish,
@@ -164,9 +179,51 @@ class OpenedRun:
                     stop_asked=stop_asked,
                     redo=taken_back,
                 )
+
+            try:
+                if replan_changed:
+                    run, ended = run._replanning(drive, recorder, listener)
+                else:
+                    ended = drive(run)
             except RaybackfillError as error:
                 raise self._with_next(error) from error.__cause__
-        return ended if isinstance(ended, Gate) else None
+        return run, self._named(ended) if isinstance(ended, Gate) else None
+
+    def _replanning(
+        self, drive: Drive, recorder: Recorder, listener: Listener
+    ) -> tuple[OpenedRun, Version | Gate | None]:
+        """Plan again what changed, and drive; once more where the table changed in between."""
+        run = self
+        for _ in range(REPLANS_MAX):
+            run = run._replanned(recorder, listener)
+            ended = drive(run)
+            if not isinstance(ended, Gate) or ended.name != TARGET_CHANGED:
+                break
+        return run, ended
+
+    def _replanned(self, recorder: Recorder, listener: Listener) -> OpenedRun:
+        """The run under a plan over what is there now, where something changed; its journal says so. Once
+        its version stands, nothing is planned again: the source may be the table itself."""
+        if self.table().version_of(self.paths.run_id, self.plan.base_version) is not None:
+            return self
+        made, entries = planned_again(self.plan, recorder.ledger, self.stores, self.proving())
+        if entries:
+            found = in_words(difference(self.plan, made, self.stores), source_prefix(made))
+            listener.say(f"planned again, as {made.id}: {found}")
+            recorder.hand_in(*entries)
+            recorder.settle()
+        return replace(self, plan=made)
+
+    def _under(self, ledger: Ledger) -> OpenedRun:
+        """The run under the plan that its journal says."""
+        if ledger.plan in ("", self.plan.id):
+            return self
+        paths = PlanPaths(self.paths.state, self.paths.name, ledger.plan)
+        return replace(self, plan=load_plan(self.stores.state, paths)[0])
+
+    def _named(self, gate: Gate) -> Gate:
+        """With the run in the next step: whoever decides did not know which it was."""
+        return replace(gate, next=gate.next.replace("resume RUN", f"resume {self.uri}"))
 
     def _job(self, recorder: Recorder, local: LocalSender, driver: str) -> Job:
         spec = self.plan.recipe.spec
@@ -215,6 +272,11 @@ class OpenedRun:
         """Whoever raised it did not know which run it was."""
         if isinstance(error, TransientError) and not error.next:
             error.next = "raybackfill resume RUN"
+        if isinstance(error, IntegrityError) and error.exit_code == 4 and self.paths.root not in error.where:
+            error.next = (
+                "plan again what changed: raybackfill resume RUN --replan-changed; "
+                "or all of it anew: raybackfill run CONFIG --new"
+            )
         error.next = error.next.replace("resume RUN", f"resume {self.uri}")
         return error
 
@@ -275,7 +337,8 @@ def open_run_at(store: ObjectStore, uri: str) -> OpenedRun:
             where=paths.run,
             next="use the version of raybackfill that wrote it",
         )
-    plan, _ = load_plan(store, PlanPaths(paths.state, paths.name, document["plan_id"]))
+    plan_id = Checkpoint(store, paths).ledger.plan or document["plan_id"]
+    plan, _ = load_plan(store, PlanPaths(paths.state, paths.name, plan_id))
     return OpenedRun(paths, plan, Stores(plan.recipe.spec, Meter()), document)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -19,8 +21,17 @@ from raybackfill.flow.extract import Extract
 from raybackfill.model import Piece
 from raybackfill.planning.discovery import Discovered, discover, find_format, inspect, plan_objects
 from raybackfill.sources import Source
-from raybackfill.spec import BackfillSpec, ScopeSpec, SourceSpec, TableSpec, arrow_type
+from raybackfill.spec import (
+    BackfillSpec,
+    ScopeSpec,
+    SourceSpec,
+    StorageSpec,
+    TableSpec,
+    arrow_type,
+    read_spec,
+)
 from raybackfill.storage import ObjectStore
+from raybackfill.storage.meter import Meter
 from raybackfill.table import Table
 from raybackfill.wiring import Stores, make_source
 
@@ -105,7 +116,25 @@ def _first_part(piece: Piece) -> Piece:
     return replace(piece, row_groups=(0,), rows=-1) if piece.row_groups else piece
 
 
-def look_at_source(store: ObjectStore, spec: SourceSpec) -> tuple[str, tuple[str, ...], pa.Schema]:
+@dataclass(frozen=True)
+class Look:
+    """What lies at a source: a template that fits its paths, the columns these say, and all columns."""
+
+    template: str
+    path_columns: tuple[str, ...]
+    schema: pa.Schema
+
+
+def look_at(uri: str, root: Path, storage: StorageSpec = StorageSpec()) -> Look:  # noqa: B008 (frozen)
+    """Look at a source before there is a config for it. SpecError where nothing lies there."""
+    document = f"name: look\nsource: {{uri: {json.dumps(uri)}}}\ntarget: {{uri: _raybackfill_look/table}}\n"
+    spec = read_spec(document, where="--source", root=str(root), read_file=lambda name: "")
+    spec = replace(spec, source=replace(spec.source, storage=storage))
+    store = Stores(spec, Meter()).source
+    return Look(*_look_at_source(store, spec.source))
+
+
+def _look_at_source(store: ObjectStore, spec: SourceSpec) -> tuple[str, tuple[str, ...], pa.Schema]:
     """A template that fits the source's paths, the columns that they say, and the schema of all rows."""
     everything = PathTemplate.parse("**", spec.timezone)
     scope = Scope(ScopeSpec(), None, spec.timezone)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 from raybackfill.code import Code
 from raybackfill.control.planning.aligning import align
 from raybackfill.control.planning.expectation import expected_folders
+from raybackfill.control.planning.identity.keeping import units_again
 from raybackfill.control.planning.layout import Layout
 from raybackfill.control.planning.narrowing import narrowed, refuse_bounds_within_a_piece
 from raybackfill.control.planning.plan import Plan, Recipe, basis, plan_id, units_table
@@ -54,9 +56,12 @@ class SourceNow:
     planned: list[PlannedObject]
 
 
-def make_plan(spec: BackfillSpec, parts: Parts, code: Code, as_of: str) -> Plan:
+def make_plan(spec: BackfillSpec, parts: Parts, code: Code, as_of: str, before: Plan | None = None) -> Plan:
     """Look at everything, change nothing. The same spec, code, inputs, target and as-of time give
-    the same plan. SpecError says what cannot work, before any of it is done."""
+    the same plan. SpecError says what cannot work, before any of it is done.
+
+    `before`: a plan of the same request, whose units stay where nothing that they read changed.
+    """
     layout = Layout.of(spec)
     source = _look_at_source(spec, parts, layout)
     target = look_at_target(parts, spec, layout)
@@ -72,9 +77,13 @@ def make_plan(spec: BackfillSpec, parts: Parts, code: Code, as_of: str) -> Plan:
         code_fingerprint=code.fingerprint,
         tables=parts.lookup_tables(),
     )
-    recipe = replace(recipe, output_schema=_output(recipe, parts, code, source, target, layout))
+    if before is not None and replace(recipe, output_schema=before.recipe.output_schema) == before.recipe:
+        # Columns that every unit was promised to fit do not change with a few objects.
+        recipe = before.recipe
+    else:
+        recipe = replace(recipe, output_schema=_output(recipe, parts, code, source, target, layout))
     layout.scope.mask(recipe.output_schema.empty_table())
-    units = _units(recipe, parts, source.planned, target, layout)
+    units = _units(recipe, parts, source.planned, target, layout, before)
     table = units_table(units)
     identity = plan_id(recipe, table, target.files, target.base_version)
     uri = PlanPaths(spec.state, spec.name, identity).root
@@ -228,15 +237,17 @@ def _units(
     planned: Sequence[PlannedObject],
     target: TargetNow,
     layout: Layout,
+    before: Plan | None,
 ) -> list[Unit]:
     """Work units over the source, then carry units over partitions that are only partly in scope."""
+    cut = plan_units if before is None else partial(units_again, list(before.units()))
     hashed = basis(recipe)
     bytes_max = unit_bytes_max(recipe.spec.limits.worker_memory)
     whole = recipe.spec.transform.per == "partition"
-    units = list(plan_units(planned, basis=hashed, stage="work", whole_partitions=whole, bytes_max=bytes_max))
+    units = list(cut(planned, basis=hashed, stage="work", whole_partitions=whole, bytes_max=bytes_max))
     carried = carried_objects(recipe, parts, target, layout)
     return units + list(
-        plan_units(
+        cut(
             carried,
             basis=hashed,
             stage="carry",

@@ -146,11 +146,13 @@ def _replayed(store: Any, paths: RunPaths, entries: Sequence[Mapping[str, Any]])
 
 
 def _first_decisions(entries: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """unit -> the entry that decided it."""
+    """unit -> the entry that decided it, and was not taken back."""
     decided: dict[str, Mapping[str, Any]] = {}
     for entry in entries:
         if entry["kind"] in ("receipt", "split"):
             decided.setdefault(entry["unit"], entry)
+        elif entry["kind"] == "redo":
+            del decided[entry["unit"]]
     return decided
 
 

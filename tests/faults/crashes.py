@@ -130,7 +130,8 @@ class Scene:
         runs = asked.runs()
         if runs:
             # The driver that died is this very process, so that he seems to live.
-            return runs[0].resume(engine="inline", take_over=True)
+            replans = self.shape.replans
+            return runs[0].resume(engine="inline", take_over=True, replan_changed=replans)
         if self.plan_id:
             return asked.run(asked.open_plan(self.plan_id), engine="inline")
         return asked.run(engine="inline", as_of=AS_OF)

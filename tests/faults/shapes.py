@@ -18,7 +18,9 @@ from raybackfill.engines import OpenWriter
 from raybackfill.engines.inline import InlineEngine
 from raybackfill.errors import RaybackfillError, TransientError, UnitError
 from raybackfill.flow import unit as unit_flow
+from raybackfill.storage.meter import Meter
 from raybackfill.storage.probe import Findings
+from raybackfill.wiring import Stores
 
 Row = tuple[Any, ...]
 PutObject = Callable[[str, bytes], object]
@@ -73,7 +75,8 @@ class Shape:
     published into the same table before; `begun` leads the run so far before any crash is tried.
     `trouble` gives the errors that each process meets once, by the end of the key that it opens.
     Where `plans`, planning is crashed too; elsewhere the plan is there already. Where `probes`, the
-    stores are probed. `gate` is what refuses the publish at the end. `table`, where it is given, is
+    stores are probed. `gate` is what refuses the publish at the end. Where `replans`, each resume plans
+    again what changed. `table`, where it is given, is
     written by hand: path -> rows.
     """
 
@@ -88,6 +91,7 @@ class Shape:
     plans: bool = False
     probes: bool = False
     gate: str = ""
+    replans: bool = False
     table: Mapping[str, list[Row]] | None = None
 
 
@@ -196,6 +200,25 @@ def stopped_early(asked: Backfill, plan: Plan) -> None:
     units = asked.newest_run().status()["units"]
     assert units["staged"]
     assert units["waiting"]
+
+
+def _put(asked: Backfill, path: str, rows: list[Row]) -> None:
+    store = Stores(asked.spec, Meter()).target
+    store.put(f"/lake/{path}", parquet(rows))
+
+
+def stopped_and_changed(asked: Backfill, plan: Plan) -> None:
+    """Some units are staged; then one that is and one that is not get other inputs, one object comes."""
+    stopped_early(asked, plan)
+    for path in ("dt=2025-01-01/f0", "dt=2025-01-02/f1"):
+        _put(asked, f"raw/{path}.parquet", [(id + 5, shop, value) for id, shop, value in RAW[path]])
+    _put(asked, "raw/dt=2025-01-02/f2.parquet", [(220, "a", 1)])
+
+
+def staged_and_overtaken(asked: Backfill, plan: Plan) -> None:
+    """All is staged; then somebody writes into the table, which is found when it is published."""
+    staged_alone(asked, plan)
+    _put(asked, "gold/orders/dt=2025-01-01/late.parquet", [(198, "a", 0), (197, "b", 0)])
 
 
 def staged_alone(asked: Backfill, plan: Plan) -> None:
@@ -391,6 +414,37 @@ SHAPES = (
             "dt=2025-01-01/part-00000.parquet": [(100, "a", 1)],
             "dt=2025-01-01/part-00001.parquet": [(171, "b", -2), (199, "b", 0)],
             "dt=2025-01-01/part-00002.parquet": [(190, "b", -5), (199, "b", 0)],
+            "dt=2025-01-02/part-00000.parquet": [(200, "a", 5)],
+        },
+    ),
+    Shape(
+        "planned again after the source changed",
+        ORDERS + WINDOW,
+        daily,
+        patches=ONE_OBJECT_A_UNIT | ONE_BY_ONE | SNAPSHOTS,
+        begun=stopped_and_changed,
+        replans=True,
+        table={
+            "dt=2025-01-01/part-00000.parquet": [(105, "a", 1), (106, "b", 2)],
+            "dt=2025-01-01/part-00001.parquet": RAW["dt=2025-01-01/f1"],
+            "dt=2025-01-02/part-00000.parquet": RAW["dt=2025-01-02/f0"],
+            "dt=2025-01-02/part-00001.parquet": [(215, "a", 7), (216, "b", 8)],
+            "dt=2025-01-02/part-00002.parquet": [(220, "a", 1)],
+            "dt=2025-01-03/part-00000.parquet": OLD["dt=2025-01-03/part-00000"],
+        },
+    ),
+    Shape(
+        "planned again after the table changed",
+        ORDERS + OF_ONE_SHOP,
+        two_days,
+        patches=ONE_OBJECT_A_UNIT | GROUPED,
+        begun=staged_and_overtaken,
+        replans=True,
+        table={
+            "dt=2025-01-01/part-00000.parquet": [(100, "a", 1)],
+            "dt=2025-01-01/part-00001.parquet": [(197, "b", 0)],
+            "dt=2025-01-01/part-00002.parquet": [(171, "b", -2), (199, "b", 0)],
+            "dt=2025-01-01/part-00003.parquet": [(190, "b", -5), (199, "b", 0)],
             "dt=2025-01-02/part-00000.parquet": [(200, "a", 5)],
         },
     ),

@@ -13,6 +13,9 @@ from raybackfill.paths import slot
 
 NAMED_MAX = 5
 
+TARGET_CHANGED = "target unchanged"
+"""The gate that refuses a publish over files which others changed since the plan."""
+
 PINNED = pa.schema(
     [
         pa.field("path", pa.string()),
@@ -54,9 +57,10 @@ def compose(
     changed = _changed(replaced, found, folders)
     if changed:
         return Composition(
-            refused_by="target unchanged",
+            refused_by=TARGET_CHANGED,
             reason=f"files of the target changed since the plan: {_named(changed)}",
-            next="plan again, so that what changed is seen: raybackfill run CONFIG --new",
+            next="plan again what changed: raybackfill resume RUN --replan-changed; "
+            "or all of it anew: raybackfill run CONFIG --new",
         )
     if not new and on_empty == "error":
         return Composition(
