@@ -30,6 +30,7 @@ from raybackfill.runs import OpenedRun, create_run, newest_run, newest_runs, ope
 from raybackfill.spec import BackfillSpec, StorageSpec, read_moment, read_spec
 from raybackfill.spec.locations import read_location
 from raybackfill.storage.meter import Meter
+from raybackfill.table.view import repair_view
 from raybackfill.wiring import Stores, state_store
 
 NO_OVERRIDES: Mapping[str, str] = {}
@@ -140,7 +141,10 @@ class Backfill:
         else:
             if plan is not None:
                 refuse_changed(plan, stores)
-            plan = plan or self._plan(as_of, stores)[0]
+            else:
+                # What a publish left undone that was cut off is to be seen as it was meant.
+                repair_view(PlanningParts(self.spec, stores).table, listener.say)
+                plan, _ = self._plan(as_of, stores)
             opened = create_run(stores.state, self.spec, plan, now(), secrets.token_hex(2))
         place = _place(engine, address, workers, self.spec)
         publish = publish and self.spec.publish != "manual"

@@ -29,6 +29,7 @@ from raybackfill.model import Unit
 from raybackfill.paths import RunPaths, TablePaths, key_of, slot
 from raybackfill.planning.discovery import source_root, typed
 from raybackfill.spec import arrow_type
+from raybackfill.storage import ObjectInfo
 from raybackfill.storage.names import too_long
 from raybackfill.targets import FileWriter
 from raybackfill.wiring import (
@@ -247,11 +248,23 @@ class Assembly:
                     next="let the job give shorter values for the columns of target.partition_by",
                 )
 
+    def write_empty(self, key: str, stamp: str) -> ObjectInfo:
+        """A file of the target without rows, in the state."""
+        upload = self._stores.state.upload(key, stamp=stamp)
+        return (
+            make_target(self.recipe.spec.target.format)
+            .writer(upload, self._file_schema(), stamp=stamp)
+            .close()
+        )
+
+    def _file_schema(self) -> pa.Schema:
+        columns = self._partitioning.file_columns(self.recipe.output_schema)
+        return pa.schema([self.recipe.output_schema.field(name) for name in columns])
+
     def _loaders(self, paths: RunPaths) -> Callable[[Unit, str], Loader]:
         spec = self.recipe.spec.target
         target = make_target(spec.format)
-        columns = self._partitioning.file_columns(self.recipe.output_schema)
-        schema = pa.schema([self.recipe.output_schema.field(name) for name in columns])
+        schema = self._file_schema()
         store = self._stores.state
 
         def loader(unit: Unit, attempt: str) -> Loader:

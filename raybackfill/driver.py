@@ -155,6 +155,6 @@ def _publish(job: Job, clock: Clock, listener: Listener) -> Version | Gate:
     if isinstance(made, Composition):
         job.enter("stopped", reason=made.reason)
         return Gate(made.refused_by, made.reason, made.next)
-    show_version(job.table, made)
+    show_version(job.table, made, listener.say)
     job.enter("published", version=made.number)
     return made

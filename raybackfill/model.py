@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from typing import Any
 
@@ -221,9 +221,10 @@ def checksum(data: bytes) -> str:
 class TableFile:
     """One file of one version of a table: its path below the target's URI, and what it must be.
 
-    `staged` is the key of the staged file it was made from, "" for a file that was there before;
-    `stamp` the attempt that wrote it: where a copy gets another tag than its original (S3, above
-    one part), the stamp proves the identity.
+    `staged` is the key of the staged file it was made from, "" for a file that was there before; `since`
+    the version that brought it (0: it was there before); `stamp` the attempt that wrote it: where a copy
+    gets another tag than its original (S3, above one part), the stamp proves the identity. `rows` is -1
+    where nobody counted them. A path that is left without rows holds an empty file, whose `rows` are 0.
     """
 
     path: str
@@ -232,13 +233,25 @@ class TableFile:
     rows: int = -1
     stamp: str = ""
     staged: str = ""
+    since: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Nobody's rows: ours, and free to be replaced."""
+        return self.rows == 0
+
+    def is_shown_by(self, tag: str, size: int, stamp: str) -> bool:
+        """Whether an object of this tag, size and stamp is this file."""
+        return tag == self.tag or (stamp == self.stamp != "" and size == self.size)
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
     """A version of a table: all its files, and those of the version before that it retires.
 
-    It is fence, commit point and idempotency key in one: it is created once under its number.
+    It is fence, commit point and idempotency key in one: it is created once under its number. A path
+    that it changes held before exactly what `retired` says, or nothing. `scheme` is that of the store
+    in which its run lies.
     """
 
     number: int
@@ -249,18 +262,25 @@ class Version:
     at: str
     files: tuple[TableFile, ...]
     retired: tuple[TableFile, ...]
+    scheme: str = ""
 
     @property
     def base(self) -> int:
         return self.number - 1
 
+    @property
+    def with_rows(self) -> tuple[TableFile, ...]:
+        """What a reader of the version reads."""
+        return tuple(file for file in self.files if not file.is_empty)
+
     def to_json(self) -> dict[str, Any]:
         return {
-            "format": "version/1",
+            "format": VERSION_FORMAT,
             "version": self.number,
             "base": self.base,
             "run_id": self.run_id,
             "run_root": self.run_root,
+            "scheme": self.scheme,
             "plan_id": self.plan_id,
             "epoch": self.epoch,
             "at": self.at,
@@ -270,13 +290,25 @@ class Version:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Version:
+        """Also of "version/1", which removed the paths that it left without rows, and which named the
+        staged file of what it brought itself alone."""
+        number = value["version"]
+        files = tuple(TableFile(**file) for file in value["files"])
+        if value["format"] == VERSION_FORMATS[0]:
+            files = tuple(replace(file, since=number) if file.staged else file for file in files)
         return cls(
-            number=value["version"],
+            number=number,
             run_id=value["run_id"],
             run_root=value["run_root"],
             plan_id=value["plan_id"],
             epoch=value["epoch"],
             at=value["at"],
-            files=tuple(TableFile(**file) for file in value["files"]),
+            files=files,
             retired=tuple(TableFile(**file) for file in value["retired"]),
+            scheme=value.get("scheme", ""),
         )
+
+
+VERSION_FORMAT = "version/2"
+VERSION_FORMATS = ("version/1", VERSION_FORMAT)
+"""Those that are read."""

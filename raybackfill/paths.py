@@ -145,6 +145,10 @@ class RunPaths:
     def receipt(self, unit: str, attempt: str) -> str:
         return join(self.attempt(unit, attempt), "receipt.json")
 
+    def empty(self, version: int, epoch: int) -> str:
+        """The file without rows that a version puts into the paths which it leaves without rows."""
+        return join(self.root, "empty", f"{version:010d}-{epoch:010d}.staged")
+
     def previous(self, version: int, path: str) -> str:
         return join(self.root, "previous", f"{version:010d}", path + ".previous")
 
@@ -178,6 +182,10 @@ class TablePaths:
 
     def version(self, number: int) -> str:
         return f"{self.versions}{number:010d}.json"
+
+    def shown(self, number: int) -> str:
+        """Made once the paths were seen to show this version."""
+        return join(self.root, "shown", f"{number:010d}.json")
 
     def file(self, path: str) -> str:
         return join(self.target, path)

@@ -12,14 +12,17 @@ from raybackfill.control.planning.plan import Plan
 from raybackfill.control.proving.evidence import Verdict
 from raybackfill.control.proving.placing import places_in_table
 from raybackfill.control.proving.sampling import read_back_units
+from raybackfill.control.proving.slots import Content, not_shown
 from raybackfill.control.proving.verification import Verification
 from raybackfill.control.running.entries import Entry, redo_entry
 from raybackfill.control.running.ledger import Ledger
 from raybackfill.engines import Engine
 from raybackfill.errors import IntegrityError, RaybackfillError, TransientError
 from raybackfill.flow.evidence import Asked
-from raybackfill.model import Unit
+from raybackfill.flow.publish import read_receipts
+from raybackfill.model import Unit, Version
 from raybackfill.paths import RunPaths, key_of
+from raybackfill.reconciling import WrittenFile, reconcile_run
 from raybackfill.storage.parallel import in_parallel
 from raybackfill.storage.reading import changed, gone
 from raybackfill.table import Table
@@ -53,6 +56,7 @@ class Proving:
         """On all that is decided, as it was staged: what the gate before a publish asks."""
         found = self._look(engine, ledger, read_back, None)
         found.compare_journal(ledger.digest)
+        self._reconcile(found, ledger, lambda: self._staged_files(ledger))
         return found
 
     def now(self, engine: Engine, ledger: Ledger, read_back: str) -> Proof:
@@ -66,11 +70,52 @@ class Proving:
         found = self._look(engine, ledger, read_back, places)
         found.compare_journal(ledger.digest)
         ours = {place.key for of_attempt in places.values() for place in of_attempt.values()}
-        different = [p for p in self.table.differences(newest) if f"{target}/{p}" not in ours]
+        listing = self.table.listing()
+        there = {row["path"]: Content(row["tag"], row["size"]) for row in listing.to_pylist()}
         named = {file.path for file in newest.files}
-        strangers = [path for path in self.table.listing()["path"].to_pylist() if path not in named]
+        other = not_shown(newest, there, self.table.shown(newest, listing))
+        different = [path for path in other if path in named and f"{target}/{path}" not in ours]
+        strangers = [path for path in other if path not in named]
         found.compare_view(len(named), different, strangers, newest.number)
+        if superseded:
+            found.not_reconciled = "a later version of the table replaced some of the run's files"
+        elif self.plan.recipe.spec.in_place:
+            found.not_reconciled = "the table is its own source, and was published"
+        self._reconcile(found, ledger, lambda: self._published_files(version))
         return Proof(found, superseded)
+
+    def _reconcile(self, found: Verification, ledger: Ledger, files: Callable[[], list[WrittenFile]]) -> None:
+        """Compare with an outside truth, where that is asked for, and only what holds by itself."""
+        entries = self.plan.recipe.spec.verify.reconcile
+        units = self.plan.units_table["unit"].to_pylist()
+        if not all(leaf in ledger.decided for unit in units for leaf in ledger.leaves(unit)):
+            found.not_reconciled = "units are left to be worked on"
+        elif not found.holds:
+            found.not_reconciled = "files are not as their receipts say"
+        if not entries:
+            found.not_reconciled = ""
+        elif not found.not_reconciled:
+            reconciled = reconcile_run(self.plan, self.stores, self.paths, files())
+            found.compare_outside(each.to_json() for each in reconciled)
+
+    def _staged_files(self, ledger: Ledger) -> list[WrittenFile]:
+        receipts = read_receipts(self.stores.state, self.paths, ledger.decided)
+        return [
+            WrittenFile(self.stores.state, file.key, file.size, file.tag, file.partition)
+            for receipt in receipts.values()
+            for file in receipt.files
+        ]
+
+    def _published_files(self, version: Version) -> list[WrittenFile]:
+        target = key_of(self.plan.recipe.spec.target.uri)
+        made = [file for file in version.files if file.staged]
+        # A copy's tag may be another than its original's: it is asked for.
+        infos = in_parallel(lambda file: self.stores.target.head(f"{target}/{file.path}"), made)
+        return [
+            WrittenFile(self.stores.target, info.key, info.size, info.tag, file.path.rpartition("/")[0])
+            for file, info in zip(made, infos, strict=True)
+            if info is not None
+        ]
 
     def redo(self, bad: Mapping[str, str], checkpoint: Checkpoint) -> list[Entry]:
         """The entries that take back the decisions on these units (unit -> attempt). IntegrityError where

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from raybackfill.assembly import Assembly
 from raybackfill.checkpoint import Checkpoint
 from raybackfill.checkpoint.recorder import LocalSender, Recorder
 from raybackfill.clock import system_clock
@@ -41,6 +42,8 @@ from raybackfill.storage.listing import list_folders
 from raybackfill.storage.meter import KINDS, Meter
 from raybackfill.storage.probe import probe
 from raybackfill.table import Table
+from raybackfill.table.view import repair_view
+from raybackfill.table.view import repair_view
 from raybackfill.version import VERSION
 from raybackfill.wiring import Stores, make_engine
 from raybackfill.worker import UnitWork, WriterOpening, new_writer
@@ -155,6 +158,7 @@ class OpenedRun:
             self.refuse_live(now)
         for lack in missing:
             listener.say(f"the store has no {lack}")
+        repair_view(self.table(), listener.say)
         driver = clock.new_id()
         checkpoint = self.checkpoint()
         taken_back = self.proving().redo(redo, checkpoint) if redo else []
@@ -206,6 +210,8 @@ class OpenedRun:
         its version stands, nothing is planned again: the source may be the table itself."""
         if self.table().version_of(self.paths.run_id, self.plan.base_version) is not None:
             return self
+        # What a publish left undone that was cut off is to be seen as it was meant.
+        repair_view(self.table(), listener.say)
         made, entries = planned_again(self.plan, recorder.ledger, self.stores, self.proving())
         if entries:
             found = in_words(difference(self.plan, made, self.stores), source_prefix(made))
@@ -252,7 +258,7 @@ class OpenedRun:
 
     @property
     def _read_back(self) -> str:
-        return "full"
+        return self.plan.recipe.spec.verify.read_back
 
     def proving(self) -> Proving:
         return Proving(self.paths, self.plan, self.stores, self.table(), self._work())
@@ -288,7 +294,8 @@ class OpenedRun:
         pinned, table = self.plan.target_files, self.table()
         ours = table.version(ledger.version) if ledger.version else None
         if ours is not None:
-            pinned = pinned_again(ours, table.listing(), ledger.rejected)
+            listing = table.listing()
+            pinned = pinned_again(ours, listing, ledger.rejected, table.shown(ours, listing))
         return Publication(
             paths=self.paths,
             plan_id=self.plan.id,
@@ -296,6 +303,7 @@ class OpenedRun:
             on_empty=self.plan.recipe.spec.target.on_empty,
             pinned=pinned,
             units={leaf: ledger.decided[leaf] for unit in units for leaf in ledger.leaves(unit)},
+            write_empty=Assembly(self.plan.recipe, self.stores, b"", self.paths.run_id).write_empty,
             shrink=self.plan.recipe.spec.shrink,
         )
 

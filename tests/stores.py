@@ -14,10 +14,40 @@ import pyarrow.parquet as pq
 from raybackfill import wiring, worker
 from raybackfill.api import Backfill
 from raybackfill.spec import read_spec
+from raybackfill.storage import ObjectInfo
 from raybackfill.storage.memory import MemoryStore
 
-VERBS = ("page", "head", "read", "open", "put", "upload", "copy", "refuses_copy_over", "delete")
-CHANGES = ("put", "copy", "refuses_copy_over", "delete", "commit")
+VERBS = ("page", "head", "read", "open", "put", "upload", "copy", "refuses_copy", "delete", "refuses_delete")
+CHANGES = ("put", "copy", "refuses_copy", "delete", "refuses_delete", "commit")
+
+
+class Ignoring(MemoryStore):
+    """Takes conditions and ignores some of them, as stores do that only look like S3: of a copy (as moto
+    does) and of a delete they are looked at before, as S3Store does, and what comes then is overwritten."""
+
+    def __init__(self, *ignored: str) -> None:
+        super().__init__()
+        self._ignored = ignored
+
+    def put(
+        self, key: str, data: bytes, *, create: bool = False, replaces: str | None = None
+    ) -> ObjectInfo | None:
+        create = create and "create" not in self._ignored
+        return super().put(
+            key, data, create=create, replaces=None if "replaces" in self._ignored else replaces
+        )
+
+    def refuses_copy(self, source: str, key: str, **conditions: Any) -> bool:
+        if "copy" not in self._ignored:
+            return super().refuses_copy(source, key, **conditions)
+        self.copy(source, key)
+        return False
+
+    def refuses_delete(self, key: str, *, tag: str) -> bool:
+        return not self.delete(key, tag=None if "delete" in self._ignored else tag)
+
+    def read(self, key: str, *, tag: str | None = None, **more: Any) -> Any:
+        return super().read(key, tag=None if "read" in self._ignored else tag, **more)
 
 
 class Crashed(BaseException):
@@ -73,7 +103,7 @@ class CrashingStore:
 
 def key_of_call(verb: str, args: tuple[Any, ...]) -> str:
     """What a call is about: of a copy, what it makes."""
-    place = args[1] if verb == "copy" else args[0]
+    place = args[1] if verb in ("copy", "refuses_copy") else args[0]
     return str(getattr(place, "key", place))
 
 

@@ -126,7 +126,8 @@ def test_days_are_those_of_the_configs_zone(tmp_path: Path) -> None:
     config = entry(query("select day, n from days"), by_day).replace(CONFIG, "")
     config += "name: orders\nsource: {uri: raw}\ntarget: {uri: gold}\n"
     assert [found.holds for found in reconciled(project.run(config))] == [False]
-    (found,) = reconciled(project.run(config + "timezone: Europe/Berlin\n"))
+    again = project.load(config + "timezone: Europe/Berlin\n").run(engine="inline", new=True)
+    (found,) = reconciled(again)
     assert found.holds, found.to_json()
 
 
@@ -237,10 +238,10 @@ def test_a_wrong_entry_is_refused_with_the_plan(project: Project, config: str, w
 
 def test_what_a_database_refuses_is_seen_when_it_is_asked(project: Project) -> None:
     truth(project, [])
-    run = project.run(entry(query("select nope from shops"), "select shop from target"))
     with pytest.raises(SpecError, match="no such column: nope") as caught:
-        reconciled(run)
+        project.run(entry(query("select nope from shops"), "select shop from target"))
     assert caught.value.where == "verify.reconcile[0].source"
+    assert project.table() == {}, "nothing is published"
 
 
 def test_a_source_that_changed_since_the_plan_is_no_truth(project: Project) -> None:
@@ -279,3 +280,17 @@ def test_a_repair_in_place_is_compared_until_it_is_published(project: Project) -
 def test_no_entry_reads_nothing(project: Project) -> None:
     assert reconciled(project.run()) == []
     assert pq.read_table(next(project.gold.rglob("*.parquet")), partitioning=None).num_rows == 4
+
+
+def test_what_does_not_agree_refuses_the_publish_with_its_keys(project: Project) -> None:
+    truth(project, [("a", 15.0), ("b", 1.0)])
+    config = entry(
+        query("select shop, total from shops"), "select shop, sum(value) as total from target group by shop"
+    )
+    run = project.run(config)
+    assert run.exit_code == 4 and run.gate is not None
+    assert (run.gate.name, "mismatched: b" in run.gate.reason) == ("verified", True)
+    assert project.table() == {}, "nothing is published"
+    document = run.verify(engine="inline")
+    assert [check["name"] for check in document["checks"] if check["result"] == "failed"] == ["reconcile"]
+    assert document["reconcile"][0]["examples"][0]["key"] == {"shop": "b"}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from raybackfill.api import Run
+from raybackfill.cli.reconciled import reconciled_lines
 from raybackfill.control.planning.identity.difference import Difference
 from raybackfill.control.planning.identity.words import difference_document, in_words
 from raybackfill.control.planning.plan import Plan
@@ -62,6 +63,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         ("job", _job(plan["code"])),
         ("target", target["uri"]),
         ("", _target(target)),
+        *(("", text) for text in _behind(target)),
         ("", f"columns {_columns(target['schema'])}"),
         *(("differs", text) for text in _differences(target)),
         ("units", _units(units)),
@@ -106,6 +108,8 @@ def verify_text(found: Mapping[str, Any]) -> str:
         *((("repaired", f"{plural(repaired, 'unit')} worked on again"),) if repaired else ()),
         *(("", text) for text in _superseded(found)),
         *((check["result"], _check(check)) for check in found["checks"]),
+        *(("", text) for text in reconciled_lines(found["reconcile"])),
+        *((("", f"not reconciled: {skipped}"),) if (skipped := found["reconcile_skipped"]) else ()),
         *(("found", _finding(finding)) for finding in found["findings"][:FINDINGS_SHOWN_MAX]),
         *(("", f"and {more:,} more") for more in [found["findings_count"] - FINDINGS_SHOWN_MAX] if more > 0),
         ("digest", found["digest"]),
@@ -215,6 +219,12 @@ def _target(target: Mapping[str, Any]) -> str:
         said.append(f"{target['partitions_emptied']:,} that may get no rows")
     said.append(f"{target['partitions_untouched']:,} untouched")
     return ", ".join(said)
+
+
+def _behind(target: Mapping[str, Any]) -> Iterator[str]:
+    if target["paths_behind"]:
+        paths, version = plural(target["paths_behind"], "path"), target["base_version"]
+        yield f"a publish was cut off: {paths} yet to show version {version}; run brings them to it first"
 
 
 def _differences(target: Mapping[str, Any]) -> Iterator[str]:

@@ -9,17 +9,16 @@ from itertools import chain
 
 import pyarrow as pa
 
-from raybackfill.checkpoint import Checkpoint
-from raybackfill.control.proving.composition import Composition, compose
+from raybackfill.control.proving.composition import Composition, compose, folder_of
 from raybackfill.control.proving.shrinking import shrunk
-from raybackfill.control.running.ledger import FINAL
 from raybackfill.errors import FencedError, IntegrityError
 from raybackfill.model import Receipt, StagedFile, TableFile, Version
 from raybackfill.paths import RunPaths
-from raybackfill.storage import ObjectStore
+from raybackfill.storage import ObjectInfo, ObjectStore
 from raybackfill.storage.listing import list_objects
 from raybackfill.storage.parallel import in_parallel
 from raybackfill.table import Table
+from raybackfill.table.view import View, repair_view
 
 # Each failure means that somebody else's publish succeeded: more than these is no coincidence.
 COMMIT_ATTEMPTS = 5
@@ -28,7 +27,8 @@ COMMIT_ATTEMPTS = 5
 @dataclass(frozen=True)
 class Publication:
     """What is published: by which run, over which plan. `units` maps the units, in plan order, to
-    the attempts that the journal decided on; `shrink` is the share of rows that a partition may lose."""
+    the attempts that the journal decided on. `write_empty` makes a file without rows at a key of the
+    state, under a stamp; `shrink` is the share of its rows that a partition may lose."""
 
     paths: RunPaths
     plan_id: str
@@ -36,6 +36,7 @@ class Publication:
     on_empty: str
     pinned: pa.Table
     units: Mapping[str, str]
+    write_empty: Callable[[str, str], ObjectInfo]
     shrink: float = 1.0
 
 
@@ -57,7 +58,8 @@ def make_version(
 ) -> Version | Composition:
     """Commit the run's version, or give the composition that a gate refused.
 
-    Safe to repeat: a version that this run made already is found and given back. FencedError where
+    Safe to repeat: a version that this run made already is found and given back. A version is made only
+    over paths that showed the one before, so that what it retires is what lay there. FencedError where
     others keep publishing in between.
     """
     receipts = read_receipts(state_store, publication.paths, publication.units)
@@ -68,24 +70,25 @@ def make_version(
         made = table.version_of(publication.paths.run_id, publication.base_version)
         if made is not None:
             return made
-        others = newest if newest and newest.run_id != publication.paths.run_id else None
-        composition = _unfinished(table, others, state_store) or _compose(table, publication, staged)
+        number = _number(newest) + 1
+        composition = _composition(table, newest, staged, publication)
         if composition.refused_by:
             if _number(table.newest()) == _number(newest):
                 return composition
             # A version came while this one looked: what it found changed may be the work of its own run,
             # by another driver of it.
             continue
-        _check_staged(state_store, publication.paths, composition.files)
+        _check_staged(state_store, publication.paths, composition.files, number)
         version = Version(
-            number=_number(newest) + 1,
+            number=number,
             run_id=publication.paths.run_id,
             run_root=publication.paths.root,
             plan_id=publication.plan_id,
             epoch=epoch,
             at=at,
-            files=composition.files,
+            files=composition.files_with(_empty(composition, publication, number, epoch)),
             retired=composition.retired,
+            scheme=state_store.scheme,
         )
         if table.commit(version):
             return version
@@ -96,25 +99,57 @@ def make_version(
     )
 
 
-def _compose(
-    table: Table, publication: Publication, staged: Mapping[str, Sequence[StagedFile]]
+def _composition(
+    table: Table,
+    newest: Version | None,
+    staged: Mapping[str, Sequence[StagedFile]],
+    publication: Publication,
 ) -> Composition:
-    composition = compose(staged, table.listing(), publication.pinned, on_empty=publication.on_empty)
-    if composition.refused_by:
+    left = repair_view(table)
+    listing = table.listing()
+    composition = compose(
+        staged,
+        listing,
+        publication.pinned,
+        on_empty=publication.on_empty,
+        number=_number(newest) + 1,
+        shown=table.shown(newest, listing),
+    )
+    if not composition.refused_by:
+        files = chain.from_iterable(staged.values())
+        composition = shrunk(files, publication.pinned, publication.shrink) or composition
+    changed = [*composition.retired, *(file for file in composition.files if file.since > _number(newest))]
+    folders = {folder_of(file.path) for file in changed}
+    lost = [path for path in left.lost if folder_of(path) not in folders]
+    if newest is None or not lost or composition.refused_by:
         return composition
-    files = chain.from_iterable(staged.values())
-    return shrunk(files, publication.pinned, publication.shrink) or composition
+    return Composition(
+        refused_by="no unfinished publish",
+        reason=f"{len(lost)} path(s) do not show version {newest.number} of run {newest.run_id}, and what it "
+        f"staged for them cannot be found: {lost[0]} among them",
+        next="bring back the state folder of that run, or rebuild these partitions first",
+    )
+
+
+def _empty(composition: Composition, publication: Publication, number: int, epoch: int) -> TableFile | None:
+    """The file for the paths that are left without rows. Its stamp, and so its tag, is of this version by
+    this driver alone: nobody's precondition can hold for it by chance."""
+    if not composition.surplus:
+        return None
+    stamp = f"{publication.paths.run_id}.{number}.{epoch}"
+    made = publication.write_empty(publication.paths.empty(number, epoch), stamp)
+    return TableFile("", made.size, made.tag, 0, stamp, made.key, number)
 
 
 def _number(version: Version | None) -> int:
     return version.number if version else 0
 
 
-def _check_staged(store: ObjectStore, paths: RunPaths, files: Sequence[TableFile]) -> None:
+def _check_staged(store: ObjectStore, paths: RunPaths, files: Sequence[TableFile], number: int) -> None:
     """A version may name only what is there: once it stands, its files are the table."""
     listing = list_objects(store, paths.staged)
     tags = dict(zip(listing["key"].to_pylist(), listing["tag"].to_pylist(), strict=True))
-    lost = [file.staged for file in files if file.staged and tags.get(file.staged) != file.tag]
+    lost = [file.staged for file in files if file.since == number and tags.get(file.staged) != file.tag]
     if lost:
         raise IntegrityError(
             f"{len(lost)} staged file(s) of this run are gone or changed",
@@ -123,39 +158,6 @@ def _check_staged(store: ObjectStore, paths: RunPaths, files: Sequence[TableFile
         )
 
 
-def _unfinished(table: Table, newest: Version | None, state_store: ObjectStore) -> Composition | None:
-    """Another run's version whose paths were never all written: publishing over it would lose it."""
-    pending = table.unfinished(newest) if newest else []
-    if newest is None or not pending or not _can_be_finished(newest, pending, state_store):
-        return None
-    return Composition(
-        refused_by="no unfinished publish",
-        reason=f"run {newest.run_id} was cut off while it published version {newest.number}; "
-        f"{len(pending)} path(s) wait, {pending[0]} among them",
-        next=f"finish it first: raybackfill resume {newest.run_root}",
-    )
-
-
-def _can_be_finished(version: Version, pending: Sequence[str], store: ObjectStore) -> bool:
-    """Whether the version's run can be resumed, and was not done. Paths that went missing after that
-    were removed by the table's owner, whose right it is."""
-    paths = RunPaths.of_root(version.run_root)
-    if store.head(paths.run) is None or Checkpoint(store, paths).ledger.state in FINAL:
-        return False
-    waiting = {file.staged for file in version.files if file.staged and file.path in set(pending)}
-    return waiting <= set(list_objects(store, paths.staged)["key"].to_pylist())
-
-
-def show_version(table: Table, version: Version, log: Callable[[str], None] = lambda text: None) -> None:
+def show_version(table: Table, version: Version, say: Callable[[str], None]) -> None:
     """Bring the paths to the version and look whether they show it."""
-    table.bring_view(version)
-    newest = table.newest()
-    if newest is not None and newest.number > version.number:
-        log(f"version {newest.number} was published meanwhile: the paths are its view")
-        return
-    different = table.differences(version)
-    if different:
-        raise IntegrityError(
-            f"{len(different)} path(s) do not show version {version.number}: {', '.join(different[:5])}",
-            next="publish again: raybackfill resume RUN",
-        )
+    View(table, version).publish(say)

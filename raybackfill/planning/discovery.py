@@ -59,6 +59,10 @@ class Discovered:
             self.listed,
         )
 
+    def without(self, keys: Sequence[str]) -> Discovered:
+        others = pc.invert(pc.is_in(self.objects["key"], pa.array(keys, pa.string())))
+        return self.take(pc.indices_nonzero(others))
+
 
 def discover(
     store: ObjectStore, uri: str, template: PathTemplate, scope: Scope, types: Mapping[str, pa.DataType]

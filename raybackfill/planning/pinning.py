@@ -10,8 +10,7 @@ from raybackfill.control.planning.identity.difference import Difference, Names, 
 from raybackfill.control.planning.layout import Layout
 from raybackfill.control.planning.plan import Plan
 from raybackfill.planning import Parts
-from raybackfill.planning.discovery import discover_source
-from raybackfill.planning.target import classified_files, files_in_scope
+from raybackfill.planning.target import classified_files, files_in_scope, source_objects, table_now
 
 
 def changed_since(plan: Plan, parts: Parts) -> Difference:
@@ -19,9 +18,10 @@ def changed_since(plan: Plan, parts: Parts) -> Difference:
     none of it: they are left for the next plan."""
     spec = plan.recipe.spec
     layout = Layout.of(spec)
-    found = [discover_source(parts.source_store, spec, layout).objects, *parts.lookup_objects()]
+    now = table_now(parts.table)
+    found = [source_objects(spec, parts, layout, now).objects, *parts.lookup_objects()]
     listed = pa.concat_tables([objects.select(["key", "size", "tag"]) for objects in found])
-    files = files_in_scope(classified_files(parts.table, layout))
+    files = files_in_scope(classified_files(now.files, layout))
     return Difference(
         inputs=replace(changes(pinned_objects(plan), listed, "key"), new=Names()),
         target=changes(plan.target_files, files, "path"),

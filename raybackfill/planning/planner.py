@@ -27,7 +27,6 @@ from raybackfill.planning import Parts
 from raybackfill.planning.discovery import (
     Discovered,
     Inspected,
-    discover_source,
     find_format,
     inspect,
     named,
@@ -35,7 +34,14 @@ from raybackfill.planning.discovery import (
     plan_objects,
     source_types,
 )
-from raybackfill.planning.target import TargetNow, carried_objects, look_at_target
+from raybackfill.planning.target import (
+    TableNow,
+    TargetNow,
+    carried_objects,
+    look_at_target,
+    source_objects,
+    table_now,
+)
 from raybackfill.spec import BackfillSpec, arrow_type
 from raybackfill.storage import ObjectStore
 
@@ -63,8 +69,9 @@ def make_plan(spec: BackfillSpec, parts: Parts, code: Code, as_of: str, before: 
     `before`: a plan of the same request, whose units stay where nothing that they read changed.
     """
     layout = Layout.of(spec)
-    source = _look_at_source(spec, parts, layout)
-    target = look_at_target(parts, spec, layout)
+    now = table_now(parts.table)
+    source = _look_at_source(spec, parts, layout, now)
+    target = look_at_target(parts, spec, layout, now)
     recipe = Recipe(
         spec=spec,
         format=source.format,
@@ -92,9 +99,9 @@ def make_plan(spec: BackfillSpec, parts: Parts, code: Code, as_of: str, before: 
     return Plan(identity, recipe, target.base_version, table, target.files, summary)
 
 
-def _look_at_source(spec: BackfillSpec, parts: Parts, layout: Layout) -> SourceNow:
+def _look_at_source(spec: BackfillSpec, parts: Parts, layout: Layout, now: TableNow) -> SourceNow:
     scope = layout.scope
-    found = discover_source(parts.source_store, spec, layout)
+    found = source_objects(spec, parts, layout, now)
     if found.objects.num_rows == 0:
         raise _nothing_found(spec, found, parts.source_store)
     found = _in_order(found, spec.order)
@@ -288,6 +295,7 @@ def _findings(
         target_files=target.files,
         untouched=target.untouched,
         base_version=target.base_version,
+        behind=target.behind,
         live=target.live,
         units=units,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -12,48 +13,75 @@ from raybackfill.control.planning.plan import TARGET_FILES, Recipe
 from raybackfill.control.planning.trial import refuse_lost_columns
 from raybackfill.control.planning.units import PlannedObject
 from raybackfill.errors import SpecError
-from raybackfill.model import Version
+from raybackfill.model import TableFile
 from raybackfill.paths import key_of
 from raybackfill.planning import Parts
-from raybackfill.planning.discovery import inspect, named, object_info, plan_objects
+from raybackfill.planning.discovery import Discovered, discover_source, inspect, named, object_info, plan_objects
 from raybackfill.spec import BackfillSpec
 from raybackfill.storage.parallel import in_parallel
-from raybackfill.table import Table
+from raybackfill.table import Table, without_empty_files
+from raybackfill.table.view import paths_behind
 
 
 @dataclass(frozen=True)
 class TargetNow:
     """What the target holds: `files` are those that the plan replaces (TARGET_FILES), `live` their
-    schema, `untouched` how many partitions stay as they are, `folders` all there are."""
+    schema, `untouched` how many partitions stay as they are, `folders` all there are, `behind` how many
+    paths do not show the newest version yet."""
 
     files: pa.Table
     live: pa.Schema | None
     untouched: int
     folders: pa.Array
     base_version: int
+    behind: int
 
 
-def look_at_target(parts: Parts, spec: BackfillSpec, layout: Layout) -> TargetNow:
-    newest = parts.table.newest()
-    files = classified_files(parts.table, layout)
+@dataclass(frozen=True)
+class TableNow:
+    """What lies under the target: `files` (path, size, tag) without empty files of ours, which are
+    nobody's rows; `shown`: path -> the file of the newest version (`number`) that is there."""
+
+    number: int
+    files: pa.Table
+    shown: Mapping[str, TableFile]
+
+
+def table_now(table: Table) -> TableNow:
+    newest, listing = table.newest(), table.listing()
+    shown = table.shown(newest, listing)
+    return TableNow(newest.number if newest else 0, without_empty_files(listing, shown), shown)
+
+
+def source_objects(spec: BackfillSpec, parts: Parts, layout: Layout, now: TableNow) -> Discovered:
+    """What the backfill reads. Where that is the target, its empty files are no objects of the source."""
+    found = discover_source(parts.source_store, spec, layout)
+    empty = [parts.table.paths.file(path) for path, file in now.shown.items() if file.is_empty]
+    return found.without(empty) if parts.source_store is parts.target_store and empty else found
+
+
+def look_at_target(parts: Parts, spec: BackfillSpec, layout: Layout, now: TableNow) -> TargetNow:
+    files = classified_files(now.files, layout)
     replaced = files_in_scope(files)
     if spec.shrink < 1:
-        replaced = _with_rows(replaced, newest, parts, spec)
+        replaced = _with_rows(replaced, now.shown, parts, spec)
     live = None
     if replaced.num_rows:
         info = object_info(_as_objects(replaced.slice(0, 1), spec), 0)
         live = parts.target_reader().inspect(parts.target_store, info).schema
     folders = files["folder"].combine_chunks()
     untouched = pc.count_distinct(folders.filter(pc.equal(files["scope"], "outside"))).as_py()
-    return TargetNow(replaced, live, untouched, pc.unique(folders), newest.number if newest else 0)
+    behind = paths_behind(parts.table)
+    return TargetNow(replaced, live, untouched, pc.unique(folders), now.number, behind)
 
 
-def _with_rows(files: pa.Table, newest: Version | None, parts: Parts, spec: BackfillSpec) -> pa.Table:
+def _with_rows(
+    files: pa.Table, shown: Mapping[str, TableFile], parts: Parts, spec: BackfillSpec
+) -> pa.Table:
     """With how many rows each file has: the newest version knows it of those that a run wrote, of the
     others their footers do. A broken file may well be what is to be replaced: its rows are null."""
-    known = {(file.path, file.tag): file.rows for file in newest.files} if newest else {}
-    pairs = zip(files["path"].to_pylist(), files["tag"].to_pylist(), strict=True)
-    rows: list[int | None] = [known.get(pair, -1) for pair in pairs]
+    paths = files["path"].to_pylist()
+    rows: list[int | None] = [shown[path].rows if path in shown else -1 for path in paths]
     unknown = [index for index, count in enumerate(rows) if count == -1]
     objects = _as_objects(files, spec)
 
@@ -69,10 +97,9 @@ def _with_rows(files: pa.Table, newest: Version | None, parts: Parts, spec: Back
     return files.set_column(column, TARGET_FILES.field("rows"), pa.array(rows, pa.int64()))
 
 
-def classified_files(table: Table, layout: Layout) -> pa.Table:
-    """Every file under the target, with its folder and whether that is in scope. SpecError for one
-    that does not lie as partition_by says."""
-    files = table.listing()
+def classified_files(files: pa.Table, layout: Layout) -> pa.Table:
+    """The target's files, with the folder of each and whether that is in scope. SpecError for one that
+    does not lie as partition_by says."""
     folders = pc.replace_substring_regex(files["path"], r"/?[^/]*$", "").combine_chunks()
     classes = layout.partitioning.classify(folders, layout.scope)
     foreign = files["path"].filter(pc.equal(classes, "foreign")).to_pylist()

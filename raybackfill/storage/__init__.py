@@ -52,7 +52,9 @@ class Upload(Protocol):
 
     def write(self, data: bytes | memoryview | pa.Buffer) -> None: ...
 
-    def commit(self) -> ObjectInfo: ...
+    def commit(self, *, create: bool = False, replaces: str | None = None) -> ObjectInfo | None:
+        """Make it visible, at once. With `create` only where there is none, with `replaces` only over
+        that tag: None where that does not hold, and it is thrown away."""
 
     def abort(self) -> None: ...
 
@@ -96,14 +98,38 @@ class ObjectStore(Protocol):
     def upload(self, key: str, *, stamp: str) -> Upload:
         """Begin a large object. `stamp` is kept with it where the store has metadata (S3)."""
 
-    def copy(self, source: str, key: str, *, create: bool = False) -> ObjectInfo | None:
-        """Copy within the store without reading, stamp included; replaces `key` atomically.
-        With `create`, None where `key` is there already."""
+    def copy(
+        self,
+        source: str,
+        key: str,
+        *,
+        tag: str | None = None,
+        create: bool = False,
+        replaces: str | None = None,
+    ) -> ObjectInfo | None:
+        """Copy within the store without reading, stamp included; replaces `key` atomically. With `tag`,
+        IntegrityError (exit code 4) unless the source still has it. With `create` only where there is
+        none, with `replaces` only over that tag: None where that does not hold.
 
-    def refuses_copy_over(self, source: str, key: str) -> bool:
-        """Whether the store itself refuses a copy with `create` to a key that is there, so that of two at
-        the same instant one succeeds. It is found out by trying, and where it is not so, `key` is
-        replaced."""
+        A store that knows no such conditions is looked at before it is written: then an object that
+        comes between the two is replaced. `refuses_copy` tells which kind it is."""
 
-    def delete(self, key: str) -> None:
-        """Remove the object; one that is not there is no error."""
+    def refuses_copy(self, source: str, key: str, *, tag: str, replaces: str | None, parts: bool) -> bool:
+        """Whether the store itself refuses a copy whose conditions do not hold: the source has not `tag`,
+        or `key` has not the tag `replaces` (with None: is there at all). `parts`: as it copies the largest
+        objects. It is found out by trying, and where it is not so, `key` is replaced."""
+
+    def delete(self, key: str, *, tag: str | None = None) -> bool:
+        """Remove the object; one that is not there is no error. With `tag` only that one: False where
+        another is there. A store that knows no such condition is looked at before."""
+
+    def refuses_delete(self, key: str, *, tag: str) -> bool:
+        """Whether the store itself refuses to remove an object that has not this tag. It is found out by
+        trying, and where it is not so, the object is gone."""
+
+
+def allows(there: ObjectInfo | None, *, create: bool, replaces: str | None) -> bool:
+    """Whether the conditions of a write hold for what is there."""
+    if create:
+        return there is None
+    return replaces is None or (there is not None and there.tag == replaces)

@@ -130,13 +130,24 @@ class FsspecStore:
     def upload(self, key: str, *, stamp: str) -> Upload:
         self._refuse(key)
 
-    def copy(self, source: str, key: str, *, create: bool = False) -> NoReturn:
+    def copy(
+        self,
+        source: str,
+        key: str,
+        *,
+        tag: str | None = None,
+        create: bool = False,
+        replaces: str | None = None,
+    ) -> NoReturn:
         self._refuse(key)
 
-    def refuses_copy_over(self, source: str, key: str) -> NoReturn:
+    def refuses_copy(self, source: str, key: str, *, tag: str, replaces: str | None, parts: bool) -> NoReturn:
         self._refuse(key)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, tag: str | None = None) -> NoReturn:
+        self._refuse(key)
+
+    def refuses_delete(self, key: str, *, tag: str) -> NoReturn:
         self._refuse(key)
 
     def _refuse(self, key: str) -> NoReturn:

@@ -10,7 +10,8 @@ from threading import Lock
 
 import pyarrow as pa
 
-from raybackfill.storage import LISTING, ObjectInfo, Page
+from raybackfill.errors import IntegrityError
+from raybackfill.storage import LISTING, ObjectInfo, Page, allows
 from raybackfill.storage.meter import Meter
 from raybackfill.storage.reading import changed, gone, span
 
@@ -99,40 +100,61 @@ class MemoryStore:
     ) -> ObjectInfo | None:
         self._meter.count("put", bytes_written=len(data))
         with self._lock:
-            there = self._objects.get(key)
-            if create and there is not None:
-                return None
-            if replaces is not None and (there is None or there.tag != replaces):
+            if not allows(self._info(key), create=create, replaces=replaces):
                 return None
             return self._set(key, bytes(data), stamp="")
 
     def upload(self, key: str, *, stamp: str) -> MemoryUpload:
         return MemoryUpload(self, key, stamp)
 
-    def commit(self, key: str, data: bytes, stamp: str) -> ObjectInfo:
+    def commit(
+        self, key: str, data: bytes, stamp: str, *, create: bool = False, replaces: str | None = None
+    ) -> ObjectInfo | None:
         """Make an upload's object visible."""
         self._meter.count("put", bytes_written=len(data))
         with self._lock:
+            if not allows(self._info(key), create=create, replaces=replaces):
+                return None
             return self._set(key, data, stamp)
 
-    def copy(self, source: str, key: str, *, create: bool = False) -> ObjectInfo | None:
+    def copy(
+        self,
+        source: str,
+        key: str,
+        *,
+        tag: str | None = None,
+        create: bool = False,
+        replaces: str | None = None,
+    ) -> ObjectInfo | None:
         self._meter.count("copy")
         with self._lock:
             original = self._objects.get(source)
             if original is None:
                 raise gone(f"memory://{source}")
-            if create and key in self._objects:
+            if tag is not None and original.tag != tag:
+                raise changed(f"memory://{source}", tag, original.tag)
+            if not allows(self._info(key), create=create, replaces=replaces):
                 return None
             return self._place(key, original)
 
-    def refuses_copy_over(self, source: str, key: str) -> bool:
-        return self.copy(source, key, create=True) is None
+    def refuses_copy(self, source: str, key: str, *, tag: str, replaces: str | None, parts: bool) -> bool:
+        try:
+            return self.copy(source, key, tag=tag, create=replaces is None, replaces=replaces) is None
+        except IntegrityError:
+            return True
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, tag: str | None = None) -> bool:
         self._meter.count("delete")
         with self._lock:
+            there = self._objects.get(key)
+            if there is not None and tag is not None and there.tag != tag:
+                return False
             if self._objects.pop(key, None) is not None:
                 del self._keys[bisect_left(self._keys, key)]
+            return True
+
+    def refuses_delete(self, key: str, *, tag: str) -> bool:
+        return not self.delete(key, tag=tag)
 
     def _pinned(self, key: str, tag: str | None) -> bytes:
         with self._lock:
@@ -169,8 +191,9 @@ class MemoryUpload:
     def write(self, data: bytes | memoryview | pa.Buffer) -> None:
         self._data += memoryview(data).cast("B")
 
-    def commit(self) -> ObjectInfo:
-        return self._store.commit(self._key, bytes(self._data), self._stamp)
+    def commit(self, *, create: bool = False, replaces: str | None = None) -> ObjectInfo | None:
+        data = bytes(self._data)
+        return self._store.commit(self._key, data, self._stamp, create=create, replaces=replaces)
 
     def abort(self) -> None:
         self._data.clear()

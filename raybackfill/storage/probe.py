@@ -15,6 +15,11 @@ STALE = "0123456789abcdef0123456789abcdef"
 """No object's tag."""
 
 SAFE_ONLY_ALONE = "is only safe while nobody else writes there"
+SLEEPER = (
+    "a publisher that slept within one can put an old file over a newer one, "
+    "until the next command repairs it"
+)
+DELETE = "conditional delete"
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Findings:
 
 
 def probe(store: ObjectStore, folder: str, token: str, *, single_writer: bool) -> Findings:
-    """Write, replace and remove two small objects below `folder`; about ten requests. `token` makes
+    """Write, replace and remove two small objects below `folder`; about thirty requests. `token` makes
     their names this probe's own. A crash may leave them: nothing ever reads them.
 
     SpecError where a second create of one key succeeds, unless there is a `single_writer` only.
@@ -37,6 +42,7 @@ def probe(store: ObjectStore, folder: str, token: str, *, single_writer: bool) -
         now = _modified(store, key)
         missing += _replaces(store, key)
         missing += _copies(store, key, other)
+        missing += _deletes(store, other)
     return Findings(tuple(missing), now)
 
 
@@ -79,9 +85,24 @@ def _replaces(store: ObjectStore, key: str) -> Iterator[str]:
 
 
 def _copies(store: ObjectStore, key: str, other: str) -> Iterator[str]:
-    store.put(other, ONE)
-    if not store.refuses_copy_over(key, other):
-        yield "conditional copy: of two copies to one key at the same instant both may write"
+    if not _refuses_copies(store, key, other, parts=False):
+        yield f"conditional copy: {SLEEPER}"
+    elif not _refuses_copies(store, key, other, parts=True):
+        yield f"conditional copy in parts, of objects above 5 GB: {SLEEPER}"
+
+
+def _refuses_copies(store: ObjectStore, key: str, other: str, *, parts: bool) -> bool:
+    """Tried where the source has another tag, where the target is there, and where it has another tag."""
+    source, there = store.put(other, ONE), store.put(key, TWO)
+    assert source is not None and there is not None, "only a condition is answered with None"
+    tries = [(STALE, there.tag), (source.tag, None), (source.tag, STALE)]
+    return all(store.refuses_copy(other, key, tag=tag, replaces=over, parts=parts) for tag, over in tries)
+
+
+def _deletes(store: ObjectStore, key: str) -> Iterator[str]:
+    store.put(key, ONE)
+    if not store.refuses_delete(key, tag=STALE):
+        yield f"{DELETE}: what a closed run leaves under the target stays there"
 
 
 def _modified(store: ObjectStore, key: str) -> datetime | None:

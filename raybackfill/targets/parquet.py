@@ -57,7 +57,9 @@ class ParquetFileWriter:
             self._writer = self._begin(self._schema.empty_table())
         self._writer.close()
         self.bounds = text_bounds(self._footers[0], self._schema)
-        return self._upload.commit()
+        made = self._upload.commit()
+        assert made is not None, "only a condition is answered with None"
+        return made
 
     def abort(self) -> None:
         self._upload.abort()

@@ -9,7 +9,7 @@ import pytest
 
 from raybackfill import api
 from raybackfill.errors import RaybackfillError, TransientError
-from raybackfill.table import Table
+from raybackfill.table.view import View
 from tests.bad_input.project import CONFIG, Project, day_rows, explained
 
 OBJECT = "raw/dt=2025-01-02/orders.parquet"
@@ -140,9 +140,10 @@ def test_a_staged_file_that_is_gone_before_the_version_stands(project: Project) 
     run = backfill.run(engine="inline", publish=False)
     for file in project.root.rglob("*.staged"):
         file.unlink()
-    with pytest.raises(RaybackfillError) as caught:
-        run.resume(engine="inline")
-    explained(caught.value, "IntegrityError", 1, ".staged", "gone or changed", "--new")
+    refused = run.resume(engine="inline")
+    assert (refused.exit_code, refused.gate and refused.gate.name) == (4, "verified")
+    assert refused.gate is not None
+    assert ".staged" in refused.gate.reason
     assert project.bytes_of_target() == {}, "no version names files that are not there"
     assert backfill.run(engine="inline", new=True).exit_code == 0
     assert len(project.table()) == 3
@@ -159,22 +160,36 @@ def test_files_that_their_owner_removed_later_do_not_stop_the_next_run(project: 
 def cut_off(monkeypatch: pytest.MonkeyPatch, project: Project) -> api.Run:
     """A run whose version stands, and whose paths were never written."""
     with monkeypatch.context() as patch:
-        patch.setattr(Table, "bring_view", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(View, "bring", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             project.run()
     return project.load().newest_run()
 
 
-def test_a_publish_that_was_cut_off_is_finished_before_another(
+def test_a_publish_that_was_cut_off_is_finished_by_the_next_run(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of another part of the table: what the first one published is there all the same."""
     first = cut_off(monkeypatch, project)
-    other = project.load().run(engine="inline", new=True)
-    assert (other.exit_code, other.gate and other.gate.name) == (4, "no unfinished publish")
-    assert other.gate is not None
-    assert first.id in other.gate.next
+    assert project.table() == {}
+    third = CONFIG.replace("orders", "third") + "scope: {start: 2025-01-03, end: 2025-01-04}\n"
+    assert project.load(third).run(engine="inline").exit_code == 0
+    assert [len(rows) for rows in project.table().values()] == [4, 4, 4]
+    found = project.table()
     assert first.resume(engine="inline").exit_code == 0
-    assert len(project.table()) == 3
+    assert (first.status()["state"], project.table()) == ("published", found)
+
+
+def test_a_plan_says_what_a_publish_left_undone_and_changes_nothing(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(monkeypatch, project)
+    before = project.bytes_of_target()
+    plan = project.load().plan()
+    assert plan.to_json()["target"]["paths_behind"] == 3
+    assert project.bytes_of_target() == before
+    project.load().newest_run().resume(engine="inline")
+    assert project.load().plan().to_json()["target"]["paths_behind"] == 0
 
 
 def test_a_publish_that_can_never_be_finished_does_not_stop_others(
@@ -186,5 +201,10 @@ def test_a_publish_that_can_never_be_finished_does_not_stop_others(
     with pytest.raises(RaybackfillError) as caught:
         first.resume(engine="inline")
     explained(caught.value, "IntegrityError", 1, ".staged", "--new")
+    third = CONFIG.replace("orders", "third") + "scope: {start: 2025-01-03, end: 2025-01-04}\n"
+    other = project.load(third).run(engine="inline")
+    assert (other.exit_code, other.gate and other.gate.name) == (4, "no unfinished publish")
+    assert other.gate is not None
+    assert first.id in other.gate.reason
     assert project.load().run(engine="inline", new=True).exit_code == 0
     assert [len(rows) for rows in project.table().values()] == [4, 4, 4]

@@ -12,7 +12,7 @@ from raybackfill import api
 from raybackfill.control.planning import units
 from raybackfill.errors import RaybackfillError, TransientError
 from raybackfill.observe import Silent
-from raybackfill.table import Table
+from raybackfill.table.view import View
 from tests.bad_input.project import CONFIG, Project, day_rows, explained
 
 OBJECT = "raw/dt=2025-01-02/orders.parquet"
@@ -210,7 +210,7 @@ def test_nothing_is_planned_again_once_the_version_stands(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(Table, "bring_view", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(View, "bring", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             project.run()
     run = project.load().newest_run()

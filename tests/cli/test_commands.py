@@ -23,6 +23,7 @@ RUN_KEYS = {
     "rate", "errors", "table", "exit_code", "next", "digest", "verified",
 }  # fmt: skip
 VERIFY_KEYS = {
+    "reconcile", "reconcile_skipped",
     "format", "run_id", "run_uri", "plan_id", "backfill", "state", "table", "result", "read_back", "units",
     "units_read_back", "units_bad", "units_superseded", "units_repaired", "rows", "digest", "bytes_read",
     "checks", "findings", "findings_count", "exit_code", "next",

@@ -13,14 +13,16 @@ from raybackfill.control.running.entries import (
     epoch_entry,
     failure_entry,
     receipt_entry,
+    redo_entry,
     retry_failed_entry,
     set_aside_entry,
     split_entry,
     state_entry,
+    verified_entry,
 )
 from raybackfill.control.running.ledger import TRANSITIONS, Ledger
 from raybackfill.errors import OUT_OF_MEMORY, WORKER_LOST, IntegrityError, TransientError, UnitError
-from raybackfill.model import Receipt, Rows
+from raybackfill.model import Digest, PartitionProof, Receipt, Rows
 
 STATES = {state for edge in TRANSITIONS for state in edge}
 WRONG = UnitError("wrong")
@@ -102,12 +104,16 @@ def test_the_ledger_survives_its_document() -> None:
     ledger = applied(
         epoch_entry(1, driver="A", writer="w", host="h", at="t"),
         receipt_entry(receipt("a", "1", 5)),
+        receipt_entry(proved("e", "3", 7)),
+        redo_entry(receipt_entry(proved("e", "3", 7)), "damaged"),
+        receipt_entry(proved("e", "4", 9)),
         split("b", "c", "d"),
         failure_entry("c", "2", LOST),
         set_aside_entry("c"),
+        verified_entry({"result": "failed"}, {}),
         state_entry("stopped", reason="why", requests={"put": 3}),
     )
-    assert Ledger.from_document(ledger.to_document(), dict(ledger.decided)) == ledger
+    assert Ledger.from_document(ledger.to_document(), dict(ledger.decided), dict(ledger.seals)) == ledger
 
 
 @pytest.mark.parametrize("edge", sorted(TRANSITIONS))
@@ -129,3 +135,42 @@ def test_every_other_move_is_refused() -> None:
 def test_an_entry_of_a_later_version_is_refused() -> None:
     with pytest.raises(IntegrityError, match="unknown kind 'lease'"):
         Ledger().apply({"kind": "lease"})
+
+
+def proved(unit: str, attempt: str, value: int) -> Receipt:
+    partitions = (PartitionProof("k=a", value, Digest(value)),)
+    return Receipt(
+        unit, attempt, Rows(read=value, out=value), (), value, value, {"get": 1}, partitions=partitions
+    )
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 4), st.sampled_from(["receipt", "redo"]))))
+def test_what_is_taken_back_counts_never_more_and_leaves_no_trace_in_the_sums(
+    entries: list[tuple[str, int, str]],
+) -> None:
+    ledger = Ledger()
+    decided: dict[str, int] = {}
+    rejected: set[tuple[str, int]] = set()
+    for unit, attempt, kind in entries:
+        entry = receipt_entry(proved(unit, f"{unit}{attempt}", attempt))
+        if kind == "receipt":
+            ledger.apply(entry)
+            if unit not in decided and (unit, attempt) not in rejected:
+                decided[unit] = attempt
+        else:
+            ledger.apply(redo_entry(entry, "damaged"))
+            if decided.get(unit) == attempt:
+                rejected.add((unit, decided.pop(unit)))
+    assert ledger.decided == {unit: f"{unit}{attempt}" for unit, attempt in decided.items()}
+    assert ledger.seals.keys() == decided.keys()
+    assert ledger.rejected.keys() == {f"{unit}{attempt}" for unit, attempt in rejected}
+    assert ledger.digest == Digest(sum(decided.values()))
+    assert ledger.rows.read == ledger.bytes_read == ledger.bytes_staged == sum(decided.values())
+
+
+def test_a_verification_is_known_until_something_else_is_staged() -> None:
+    found = verified_entry({"result": "passed"}, {"get": 3})
+    ledger = applied(receipt_entry(receipt("u", "1")), found)
+    assert (ledger.verified, ledger.requests["get"]) == ({"result": "passed"}, 4)
+    ledger.apply(receipt_entry(receipt("v", "2")))
+    assert ledger.verified == {}

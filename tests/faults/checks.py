@@ -115,7 +115,8 @@ def table_of(store: Any, target: str) -> Table:
 
 
 def rows_by_path(table: Table) -> dict[str, list[tuple[Any, ...]]]:
-    return {path: rows for path, (_, rows) in table.items()}
+    """Without the paths that hold none."""
+    return {path: rows for path, (_, rows) in table.items() if rows}
 
 
 def _read(store: Any, key: str) -> Any:
@@ -183,13 +184,25 @@ def _check_version(
     assert there == {scene.target + file["path"]: file["tag"] for file in version["files"]}
     receipts = {entry["attempt"]: entry for entry in decided.values() if entry["kind"] == "receipt"}
     rows: Counter[str] = Counter()
-    for file in version["files"]:
-        if file["staged"]:
+    new = [file for file in version["files"] if file["since"] == version["version"]]
+    for file in new:
+        if file["rows"]:
             rows[file["stamp"]] += file["rows"]
+        else:
+            _check_empty(store, scene.target + file["path"], file)
+    assert {file["path"] for file in version["retired"]} <= {file["path"] for file in new}
     for attempt, entry in receipts.items():
         given = entry["rows"].get("out", 0) + entry["rows"].get("carried", 0)
         assert rows.pop(attempt, 0) == given, f"rows of attempt {attempt} in the version"
     assert not rows, f"attempts that do not count are in the version: {sorted(rows)}"
+
+
+def _check_empty(store: Any, key: str, file: Mapping[str, Any]) -> None:
+    """A path that is left without rows holds a file of the table's columns that no other version can have."""
+    parquet = pq.ParquetFile(pa.BufferReader(store.read(key)))
+    assert parquet.metadata.num_rows == 0
+    assert parquet.schema_arrow.names
+    assert parquet.schema_arrow.metadata[b"raybackfill.attempt"].decode() == file["stamp"]
 
 
 def _check_kept(scene: Scene, store: Any, paths: RunPaths, version: Mapping[str, Any]) -> None:
@@ -199,7 +212,8 @@ def _check_kept(scene: Scene, store: Any, paths: RunPaths, version: Mapping[str,
     folder = paths.previous(version["version"], "")[: -len(end)].rstrip("/") + "/"
     kept = {key[len(folder) : -len(end)]: store.read(key).to_pybytes() for key in keys_of(store, folder)}
     replaced = {file["path"] for file in version["retired"]}
-    assert kept == {path: data for path, data in scene.before.items() if path in replaced}
+    emptied = {file["path"] for file in version["retired"] if file["rows"] == 0}
+    assert kept == {path: data for path, data in scene.before.items() if path in replaced - emptied}
     untouched = {path: data for path, data in scene.before.items() if path not in replaced}
     for path, data in untouched.items():
         assert store.read(scene.target + path).to_pybytes() == data, f"{path} is not the run's to change"

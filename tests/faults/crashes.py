@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +15,14 @@ from typing import Any
 import pytest
 
 from raybackfill.api import Backfill, Run
+from raybackfill.control.proving.slots import Content, Slot
 from raybackfill.errors import RaybackfillError
 from raybackfill.paths import key_of
 from raybackfill.storage.memory import MemoryStore
+from raybackfill.table import Table
+from raybackfill.table.view import View, repair_view
 from tests.faults.shapes import ALWAYS, UNPROBED, Shape
-from tests.stores import CHANGES, VERBS, backfill, key_of_call, this_process
+from tests.stores import CHANGES, VERBS, Crashed, backfill, key_of_call, this_process
 
 AS_OF = "2025-02-01"
 
@@ -28,6 +31,7 @@ class Kept(MemoryStore):
     """A memory store that can be copied at any time. Copies share their tags' numbers: a tag is never
     given twice, whatever was lost in between."""
 
+    scheme = "file"
     _shared_numbers = itertools.count(1)
 
     def __init__(self) -> None:
@@ -107,9 +111,17 @@ class Scene:
                 self.plan_id = plan.id
                 if shape.begun is not None:
                     shape.begun(self.asked, plan)
-        self.before = {
-            key[len(self.target) :]: store.read(key).to_pybytes() for key in keys_of(store, self.target)
-        }
+            if shape.cut_off:
+                with dies_within_publish():
+                    self._backfill(shape.cut_off).run(engine="inline", as_of=AS_OF)
+        self.before = self._held(store)
+
+    def _held(self, store: Any) -> dict[str, bytes]:
+        """What the table holds; where a publish was cut off, as that one meant it."""
+        if self.shape.cut_off:
+            store = store.copy_of_all()
+            repair_view(Table(store, store, self.target.rstrip("/")))
+        return {key[len(self.target) :]: store.read(key).to_pybytes() for key in keys_of(store, self.target)}
 
     def drive(self, store: Any) -> None:
         """Begin the run, or go on with it, as an operator does who knows of no run or of one."""
@@ -135,6 +147,22 @@ class Scene:
         if self.plan_id:
             return asked.run(asked.open_plan(self.plan_id), engine="inline")
         return asked.run(engine="inline", as_of=AS_OF)
+
+
+@contextmanager
+def dies_within_publish() -> Iterator[None]:
+    """A process that dies once it has brought one path to its version."""
+    acts = itertools.count(1)
+    really = View._act
+
+    def act(view: View, slot: Slot, there: Content | None) -> bool:
+        if next(acts) > 1:
+            raise Crashed("within the publish")
+        return really(view, slot, there)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Crashed):
+        patch.setattr(View, "_act", act)
+        yield
 
 
 def set_scene(shape: Shape, patch: pytest.MonkeyPatch, project: Path, uri: str = "/lake") -> Scene:
@@ -199,8 +227,8 @@ class _Upload:
     def __init__(self, watched: Watched, key: str, upload: Any) -> None:
         self.write = upload.write
         self.abort = upload.abort
-        commit = watched.noted("commit", lambda _: upload.commit())
-        self.commit = lambda: commit(key)
+        commit = watched.noted("commit", lambda _, **conditions: upload.commit(**conditions))
+        self.commit = lambda **conditions: commit(key, **conditions)
 
 
 @dataclass(frozen=True)

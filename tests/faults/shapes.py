@@ -53,7 +53,7 @@ def _last_first(act: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
 
 # Of what goes side by side, nothing promises that the first one comes first.
 LAST_FIRST = {
-    "raybackfill.table.in_parallel": _last_first,
+    "raybackfill.table.view.in_parallel": _last_first,
     "raybackfill.flow.publish.in_parallel": _last_first,
 }
 
@@ -72,7 +72,8 @@ class Shape:
 
     `config` says /lake where the lake lies. `project` are files of the job's code, `patches` what is
     set otherwise in the package (dotted name -> value). `earlier` is the config of a backfill that
-    published into the same table before; `begun` leads the run so far before any crash is tried.
+    published into the same table before, `cut_off` of one that died within its publish, after the plan was
+    made; `begun` leads the run so far before any crash is tried.
     `trouble` gives the errors that each process meets once, by the end of the key that it opens.
     Where `plans`, planning is crashed too; elsewhere the plan is there already. Where `probes`, the
     stores are probed. `gate` is what refuses the publish at the end. Where `replans`, each resume plans
@@ -86,6 +87,7 @@ class Shape:
     project: Mapping[str, str] = field(default_factory=dict)
     patches: Mapping[str, object] = field(default_factory=lambda: ONE_OBJECT_A_UNIT)
     earlier: str = ""
+    cut_off: str = ""
     begun: Callable[[Backfill, Plan], None] | None = None
     trouble: Callable[[], dict[str, RaybackfillError]] = dict
     plans: bool = False

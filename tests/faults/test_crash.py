@@ -130,6 +130,8 @@ def test_nothing_of_ours_lies_under_the_target_and_what_was_replaced_is_kept(
     assert [key for key in keys if key.startswith("/lake/gold/orders/")] == [
         "/lake/gold/orders/dt=2025-01-01/part-00000.parquet",
         "/lake/gold/orders/dt=2025-01-01/part-00001.parquet",
+        # Overwritten by a file without rows.
+        "/lake/gold/orders/dt=2025-01-01/written-by-spark.parquet",
         "/lake/gold/orders/dt=2025-01-02/part-00000.parquet",
         "/lake/gold/orders/dt=2025-01-02/part-00001.parquet",
         "/lake/gold/orders/dt=2025-01-03/part-00000.parquet",
@@ -141,8 +143,11 @@ def test_nothing_of_ours_lies_under_the_target_and_what_was_replaced_is_kept(
         "written-by-spark.parquet.previous",
     ]
     version = json.loads(store.contents()["/lake/gold/_raybackfill/tables/orders/versions/0000000001.json"])
-    assert len(version["files"]) == 5
+    assert len(version["files"]) == 6
     assert len(version["retired"]) == 3
+    assert [file["path"] for file in version["files"] if file["rows"] == 0] == [
+        "dt=2025-01-01/written-by-spark.parquet"
+    ]
 
 
 def test_status_follows_units_and_partitions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

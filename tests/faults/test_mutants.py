@@ -11,23 +11,77 @@ from typing import Any
 import pytest
 
 from raybackfill import driver, runs
-from raybackfill.checkpoint.journal import Content, Journal
+from raybackfill.checkpoint import journal as journals
+from raybackfill.checkpoint.journal import Journal
+from raybackfill.control.proving.slots import Content, Slot, Step
 from raybackfill.control.running import schedule
 from raybackfill.control.running.ledger import Ledger
 from raybackfill.flow.publish import Publication
-from raybackfill.model import Rows, Unit, Version
+from raybackfill.model import Rows, TableFile, Unit, Version
 from raybackfill.paths import RunPaths, join
 from raybackfill.table import Table
+from raybackfill.table import view as view_module
+from raybackfill.table.view import Left, View
 from tests.faults.checks import check_every_death
 from tests.faults.crashes import Scene, set_scene
+from tests.faults.publishes import NEWER, SLEEPING
 from tests.faults.shapes import shape
+from tests.faults.sleepers import check_every_sleep_under_a_newer_run
 from tests.faults.test_two_drivers import check_every_sleep
 
 Patch = pytest.MonkeyPatch
 
 
 def keeps_nothing(patch: Patch) -> None:
-    patch.setattr(Table, "_keep", lambda *_: None)
+    patch.setattr(View, "_keep", lambda *_: True)
+
+
+def keeps_again_what_lies_there(patch: Patch) -> None:
+    """A publish that is repeated takes its backup once more."""
+    once = View.bring
+
+    def bring(view: View) -> Left:
+        for file in view._version.retired:
+            path = view._table.paths.file(file.path)
+            if not file.is_empty and view._table.store.head(path):
+                view._table.store.copy(path, view._run.previous(view._version.number, file.path))
+        return once(view)
+
+    patch.setattr(View, "bring", bring)
+
+
+def replaces_whatever_lies_there(patch: Patch) -> None:
+    """What was looked at before may be something else by then."""
+
+    def act(view: View, slot: Slot, there: Content | None) -> bool:
+        assert slot.wanted is not None
+        view._table.store.copy(slot.wanted.staged, view._table.paths.file(slot.path))
+        return True
+
+    patch.setattr(View, "_act", act)
+
+
+def retires_what_is_listed(patch: Patch) -> None:
+    """What the version retires is what lies at the path now, instead of what it pinned."""
+    once = view_module.next_step
+
+    def step(slot: Slot, there: Content | None) -> Step:
+        before = None if there is None else TableFile(slot.path, there.size, there.tag)
+        return once(replace(slot, before=before), there)
+
+    patch.setattr(view_module, "next_step", step)
+
+
+def deletes_what_is_surplus(patch: Patch) -> None:
+    """A path that is left without rows is removed, so that a sleeper finds it as it was before."""
+    once = View._act
+
+    def act(view: View, slot: Slot, there: Content | None) -> bool:
+        if slot.wanted is not None and slot.wanted.is_empty and there is not None:
+            return view._table.store.delete(view._table.paths.file(slot.path), tag=there.tag)
+        return once(view, slot, there)
+
+    patch.setattr(View, "_act", act)
 
 
 def does_all_units_again(patch: Patch) -> None:
@@ -84,14 +138,14 @@ def publishes_only_what_was_left(patch: Patch) -> None:
 
 def makes_versions_over_others(patch: Patch) -> None:
     def commit(table: Table, version: Version) -> bool:
-        table._store.put(table._paths.version(version.number), json.dumps(version.to_json()).encode())
+        table.store.put(table.paths.version(version.number), json.dumps(version.to_json()).encode())
         return True
 
     patch.setattr(Table, "commit", commit)
 
 
 def writes_entries_over_others(patch: Patch) -> None:
-    def create(journal: Journal, content: Content) -> bool:
+    def create(journal: Journal, content: journals.Content) -> bool:
         key = journal._paths.journal_entry(content["sequence"])
         journal._store.put(key, json.dumps(content).encode())
         journal.heads.advance(content)
@@ -111,6 +165,7 @@ def goes_on_with_finished_runs(patch: Patch) -> None:
 
 BY_DEATHS = (
     keeps_nothing,
+    keeps_again_what_lies_there,
     counts_second_receipts,
     takes_the_last_receipt,
     forgets_its_version,
@@ -123,6 +178,9 @@ BY_SLEEPS = {
     shares_keys_between_attempts: "/staged/",
     goes_on_with_finished_runs: "/probe/",
 }
+
+
+BY_SLEEPS_UNDER_A_NEWER_RUN = (replaces_whatever_lies_there, retires_what_is_listed, deletes_what_is_surplus)
 
 
 def scene_of(mutant: Callable[[Patch], None], patch: Patch, project: Path) -> Scene:
@@ -146,6 +204,16 @@ def test_a_rule_that_is_broken_shows_after_some_sleep(
     scene = scene_of(mutant, monkeypatch, tmp_path)
     with pytest.raises(AssertionError):
         check_every_sleep(scene, about)
+
+
+@pytest.mark.parametrize("mutant", BY_SLEEPS_UNDER_A_NEWER_RUN)
+def test_a_rule_that_is_broken_shows_when_a_newer_run_publishes(
+    mutant: Callable[[Patch], None], monkeypatch: Patch, tmp_path: Path
+) -> None:
+    mutant(monkeypatch)
+    scene, newer = (set_scene(each, monkeypatch, tmp_path) for each in (SLEEPING, NEWER))
+    with pytest.raises(AssertionError, match="slept before"):
+        check_every_sleep_under_a_newer_run(scene, newer)
 
 
 def test_work_that_is_done_again_changes_nothing(monkeypatch: Patch, tmp_path: Path) -> None:

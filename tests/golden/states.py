@@ -1,7 +1,8 @@
 """Writes and reads golden states: a run in the middle, as one version of raybackfill left it.
 
-`python -m tests.golden.states NAME` writes one with the code as it is. That is done once for each format:
-what is written here is what users have in their buckets, and every later version must resume it.
+`python -m tests.golden.states journal-1` writes one with the code as it is: a run in the middle of its work,
+or with `version-..` in the middle of its publish. That is done once for each format: what is written here is
+what users have in their buckets, and every later version must resume it.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from raybackfill.checkpoint import recorder
 from raybackfill.control.planning import units
 from raybackfill.engines import Task
 from raybackfill.errors import OUT_OF_MEMORY, RaybackfillError, UnitError
+from raybackfill.storage import parallel
 from raybackfill.storage.memory import MemoryStore, _Object
-from tests.stores import backfill, this_process, write_parquet
+from tests.stores import CHANGES, Crashed, CrashingStore, backfill, this_process, write_parquet
 
 FOLDER = Path(__file__).parent
 NEW_TAGS_FROM = 1_000_000
@@ -96,6 +98,30 @@ def leave_in_the_middle(store: MemoryStore, patch: pytest.MonkeyPatch) -> None:
             print(f"stopped: {error}")
 
 
+class DiesWithinPublish(CrashingStore):
+    """Dies before the third change of the table's paths."""
+
+    _changes = 0
+
+    def _enter(self, verb: str, key: str) -> bool:
+        if verb in CHANGES and key.startswith("/lake/gold/orders/"):
+            self._changes += 1
+            if self._changes == 3:
+                self._at = len(self.calls) + 1
+        return super()._enter(verb, key)
+
+
+def leave_within_publish(store: MemoryStore, patch: pytest.MonkeyPatch) -> None:
+    """The same run, taken up again and cut off while its version was brought to the paths."""
+    leave_in_the_middle(store, patch)
+    patch.setattr(parallel, "THREADS", 1)
+    with this_process(DiesWithinPublish(store, scheme=store.scheme)), pytest.raises(Crashed):
+        backfill(CONFIG).newest_run().resume(engine="inline", retry_failed=True, take_over=True)
+
+
+LEAVE = {"journal": leave_in_the_middle, "version": leave_within_publish}
+
+
 def save(store: MemoryStore, name: str) -> None:
     """Objects as text where they are text: a golden state can be read with the eyes."""
     objects = {}
@@ -121,5 +147,5 @@ def load(path: Path) -> MemoryStore:
 if __name__ == "__main__":
     with pytest.MonkeyPatch.context() as context:
         made = lake()
-        leave_in_the_middle(made, context)
+        LEAVE[sys.argv[1].partition("-")[0]](made, context)
         save(made, sys.argv[1])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.model import appending, journal, publish, units
+from tests.model import appending, journal, publish, redoing, units
 from tests.model.explorer import Explored, Explorer
 
 PATHS_LIMIT = "paths without conditional writes"
@@ -28,6 +28,7 @@ def right(*, quick: bool) -> list[Case]:
     return [
         Case("journal", lambda: journal.Journal(faults=2 if quick else 3)),
         Case("splitting", units.Splitting),
+        Case("redoing", redoing.Redoing),
         Case("cleaning", units.Cleaning),
         Case("publishing", publish.Publishing),
         Case("publishing, repaired", lambda: publish.Publishing(conditional=False, repairs=True)),
@@ -42,6 +43,7 @@ def wrong() -> list[Case]:
     ]
     tables: list[tuple[dict[str, str], Callable[[str], Any]]] = [
         (units.SPLITTING_RULES, units.Splitting),
+        (redoing.RULES, redoing.Redoing),
         (units.CLEANING_RULES, units.Cleaning),
         (publish.RULES, publish.Publishing),
         (appending.RULES, appending.Appending),

@@ -15,6 +15,7 @@ GOALS = {
         "a driver died, and the other ended",
     },
     "splitting": {"the receipt came before the split", "everything was handed in"},
+    "redoing": {"a damaged unit was worked on again", "a receipt came for what was taken back"},
     "cleaning": {"the loser's file was removed"},
     "publishing": {
         "all ended",

@@ -36,7 +36,7 @@ class Slip:
     "counts" alone where the unit never gets a receipt."""
 
     name: str
-    slip: Callable[[pytest.MonkeyPatch], None]
+    slip: Callable[[pytest.MonkeyPatch, Shop], None]
     caught: frozenset[str]
 
 
@@ -248,18 +248,18 @@ PUBLISHED = (
 )
 
 
-def _in_loader(change: Callable[[pa.Table], pa.Table]) -> Callable[[pytest.MonkeyPatch], None]:
-    def slip(patch: pytest.MonkeyPatch) -> None:
+def _in_loader(change: Callable[[pa.Table], pa.Table]) -> Callable[[pytest.MonkeyPatch, Shop], None]:
+    def slip(patch: pytest.MonkeyPatch, shop: Shop) -> None:
         really = Loader._buffer
         patch.setattr(Loader, "_buffer", lambda self, name, rows: really(self, name, change(rows)))
 
     return slip
 
 
-def _in_writer(change: Callable[[pa.Table], pa.Table]) -> Callable[[pytest.MonkeyPatch], None]:
+def _in_writer(change: Callable[[pa.Table], pa.Table]) -> Callable[[pytest.MonkeyPatch, Shop], None]:
     """The writer counts what it was given, and writes something else."""
 
-    def slip(patch: pytest.MonkeyPatch) -> None:
+    def slip(patch: pytest.MonkeyPatch, shop: Shop) -> None:
         really = pq.ParquetWriter.write_table
 
         def write_table(self: Any, table: pa.Table, *given: Any, **options: Any) -> None:
@@ -271,7 +271,7 @@ def _in_writer(change: Callable[[pa.Table], pa.Table]) -> Callable[[pytest.Monke
     return slip
 
 
-def _in_folders(patch: pytest.MonkeyPatch) -> None:
+def _in_folders(patch: pytest.MonkeyPatch, shop: Shop) -> None:
     """Rows of one folder are put into the next one."""
     really = load.split_by_folder
 
@@ -282,14 +282,14 @@ def _in_folders(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(load, "split_by_folder", split)
 
 
-def _in_conform(patch: pytest.MonkeyPatch) -> None:
+def _in_conform(patch: pytest.MonkeyPatch, shop: Shop) -> None:
     from raybackfill.flow import transform
 
     really = transform.align_exactly
     patch.setattr(transform, "align_exactly", lambda table, schema: really(table, schema).slice(1))
 
 
-def _in_accept(patch: pytest.MonkeyPatch) -> None:
+def _in_accept(patch: pytest.MonkeyPatch, shop: Shop) -> None:
     from raybackfill.assembly import Assembly
 
     patch.setattr(Assembly, "_accept", lambda self, table: (table.slice(1), 0))
@@ -300,7 +300,7 @@ def _null_as_empty(table: pa.Table) -> pa.Table:
     return table.set_column(index, table.schema.field("name"), pc.fill_null(table["name"], ""))
 
 
-def _in_upload(patch: pytest.MonkeyPatch) -> None:
+def _in_upload(patch: pytest.MonkeyPatch, shop: Shop) -> None:
     """A byte is lost on its way to the store."""
     from raybackfill.targets.parquet import _UploadSink
 
@@ -313,7 +313,7 @@ def _in_upload(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_UploadSink, "write", write)
 
 
-def _counted_twice(patch: pytest.MonkeyPatch) -> None:
+def _counted_twice(patch: pytest.MonkeyPatch, shop: Shop) -> None:
     really = unit._counted
 
     def counted(*given: Any) -> Any:
@@ -321,6 +321,12 @@ def _counted_twice(patch: pytest.MonkeyPatch) -> None:
         return type(rows)(**{**rows.to_json(), "out": rows.out + 1})
 
     patch.setattr(unit, "_counted", counted)
+
+
+def _in_job(patch: pytest.MonkeyPatch, shop: Shop) -> None:
+    """The job itself leaves out rows that it should keep."""
+    job = shop.asked.root / "jobs" / "keep.py"
+    job.write_text(job.read_text().replace("pa.scalar(0)", "pa.scalar(1)"))
 
 
 def _one_less(table: pa.Table) -> pa.Table:
@@ -350,6 +356,11 @@ SLIPS = (
     Slip("the writer exchanges two values", _in_writer(swapped_names), frozenset({"digest"})),
     Slip("a byte changes on its way to the store", _in_upload, frozenset({"readable"})),
     Slip("rows are counted wrongly", _counted_twice, frozenset({"counts"})),
+    Slip(
+        "the job itself leaves rows out, and `verify.reconcile` counts them",
+        _in_job,
+        frozenset({"reconcile"}),
+    ),
 )
 
 assert ParquetFileWriter  # what `_in_writer` stands in for

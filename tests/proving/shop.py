@@ -22,6 +22,10 @@ name: orders
 source: {uri: /lake/raw, path: "dt={dt:%Y-%m-%d}/*"}
 transform: {python: "jobs.keep:keep"}
 target: {uri: /lake/gold/orders, partition_by: [dt]}
+verify:
+  reconcile:
+    - source: select dt, count(*) as orders, sum(price) as price from source where price > 0 group by dt
+      target: select dt, count(*) as orders, sum(price) as price from target group by dt
 """
 JOB = """
 import pyarrow as pa

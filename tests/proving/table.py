@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from raybackfill.control.proving.checks import ALL
-from raybackfill.control.proving.verification import JOURNAL, VIEW
+from raybackfill.control.proving.verification import JOURNAL, RECONCILE, VIEW
 from tests.proving.faults import PUBLISHED, SLIPS, STAGED, Fault, Slip
 
 PAGE = Path(__file__).parents[2] / "docs" / "verify.md"
 BEGIN, END = "<!-- the table: made by tests/proving/table.py -->\n", "<!-- end of the table -->\n"
-CHECKS = [*(check.name for check in ALL), JOURNAL[0], VIEW[0]]
+CHECKS = [*(check.name for check in ALL), JOURNAL[0], VIEW[0], RECONCILE[0]]
 GROUPS: dict[str, tuple[Fault | Slip, ...]] = {
     "what is staged": STAGED,
     "what is published": PUBLISHED,
-    "rows, after the job returned them": SLIPS,
+    "rows, on their way": SLIPS,
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from raybackfill.errors import TransientError
-from raybackfill.storage import ObjectInfo, Page
+from raybackfill.storage import ObjectInfo, Page, allows
 from raybackfill.storage.memory import MemoryStore
 from tests.simulated.world import Actor, World
 
@@ -36,8 +36,11 @@ class FailingStore:
 
     scheme = "file"
 
-    def __init__(self, store: MemoryStore, world: World, actor: Actor) -> None:
+    def __init__(
+        self, store: MemoryStore, world: World, actor: Actor, *, keeps_conditions: bool = True
+    ) -> None:
         self._store = store
+        self._keeps_conditions = keeps_conditions
         self._world = world
         self._actor = actor
 
@@ -65,20 +68,25 @@ class FailingStore:
         )
         return made
 
-    def copy(self, source: str, key: str, *, create: bool = False) -> ObjectInfo | None:
-        # A copy to a path that lands late is the known limit of paths on stores without conditional
-        # copies: the model of publishing looks at that one.
-        may_be_late = ("late",) if create else ()
+    def copy(self, source: str, key: str, **conditions: Any) -> ObjectInfo | None:
+        if not self._keeps_conditions:
+            # As by many stores that look like S3: what it is only to replace is looked at before.
+            over = {name: conditions.pop(name) for name in ("create", "replaces") if name in conditions}
+            if not allows(self._store.head(key), **{"create": False, "replaces": None, **over}):
+                return None
         made: ObjectInfo | None = self._call(
             "copies to",
             key,
-            lambda: self._store.copy(source, key, create=create),
-            ("before", "after", *may_be_late),
+            lambda: self._store.copy(source, key, **conditions),
+            ("before", "after", "late"),
         )
         return made
 
-    def delete(self, key: str) -> None:
-        self._call("removes", key, lambda: self._store.delete(key), ("before", "after"))
+    def delete(self, key: str, *, tag: str | None = None) -> bool:
+        gone: bool = self._call(
+            "removes", key, lambda: self._store.delete(key, tag=tag), ("before", "after", "late")
+        )
+        return gone
 
     def _call(
         self, verb: str, key: str, act: Callable[[], Any], faults: tuple[str, ...] = ("before",)

@@ -12,7 +12,9 @@ import pytest
 from raybackfill.checkpoint.journal import Batch, Journal, JournalWriter, Landed
 from raybackfill.control.running.entries import epoch_entry
 from raybackfill.control.running.ledger import Ledger
+from raybackfill.flow import publish
 from raybackfill.table import Table
+from raybackfill.table.view import Left, View
 from tests.simulated.story import Story, stories
 
 SEEDS = 60
@@ -121,13 +123,17 @@ def a_batch_sent_again_is_written_again(patch: pytest.MonkeyPatch) -> None:
 
 
 def what_is_replaced_is_not_kept(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Table, "_keep", lambda table, version, file: None)
+    patch.setattr(View, "_keep", lambda *_: True)
+
+
+def nobody_finishes_what_others_left(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(publish, "repair_view", lambda table: Left())
 
 
 def a_version_is_put_over_another(patch: pytest.MonkeyPatch) -> None:
     def commit(table: Table, version: Any) -> bool:
         data = json.dumps(version.to_json(), separators=(",", ":")).encode()
-        return table._store.put(table._paths.version(version.number), data) is not None
+        return table.store.put(table.paths.version(version.number), data) is not None
 
     patch.setattr(Table, "commit", commit)
 
@@ -145,6 +151,7 @@ def the_runs_own_version_is_not_looked_for(patch: pytest.MonkeyPatch) -> None:
         a_restarted_writer_takes_the_run_back,
         a_batch_sent_again_is_written_again,
         what_is_replaced_is_not_kept,
+        nobody_finishes_what_others_left,
         a_version_is_put_over_another,
         the_runs_own_version_is_not_looked_for,
     ],

@@ -12,37 +12,17 @@ import pytest
 
 from raybackfill.errors import SpecError, TransientError
 from raybackfill.spec.values import StorageSpec
-from raybackfill.storage import ObjectInfo
 from raybackfill.storage.local import LocalStore
 from raybackfill.storage.memory import MemoryStore
 from raybackfill.storage.meter import Meter
 from raybackfill.storage.probe import probe
 from raybackfill.storage.s3 import S3Store
-from tests.stores import CHANGES, Crashed, CrashingStore, backfill, this_process, write_parquet
+from tests.stores import CHANGES, Crashed, CrashingStore, Ignoring, backfill, this_process, write_parquet
 
-CONDITIONAL_COPY = "conditional copy: of two copies to one key at the same instant both may write"
-
-
-class Ignoring(MemoryStore):
-    """Takes conditions and ignores some of them, as stores do that only look like S3."""
-
-    def __init__(self, *ignored: str) -> None:
-        super().__init__()
-        self._ignored = ignored
-
-    def put(
-        self, key: str, data: bytes, *, create: bool = False, replaces: str | None = None
-    ) -> ObjectInfo | None:
-        create = create and "create" not in self._ignored
-        return super().put(
-            key, data, create=create, replaces=None if "replaces" in self._ignored else replaces
-        )
-
-    def copy(self, source: str, key: str, *, create: bool = False) -> ObjectInfo | None:
-        return super().copy(source, key, create=create and "copy" not in self._ignored)
-
-    def read(self, key: str, *, tag: str | None = None, **more: Any) -> Any:
-        return super().read(key, tag=None if "read" in self._ignored else tag, **more)
+CONDITIONAL_COPY = (
+    "conditional copy: a publisher that slept within one can put an old file over a newer one, "
+    "until the next command repairs it"
+)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +30,7 @@ class Ignoring(MemoryStore):
     [
         ((), []),
         (("copy",), ["conditional copy"]),
+        (("delete",), ["conditional delete"]),
         (("replaces",), ["conditional replace"]),
         (("read",), ["conditional read"]),
         (("copy", "replaces", "read"), ["conditional replace", "conditional read", "conditional copy"]),
@@ -85,7 +66,7 @@ def test_an_outage_is_no_missing_verb() -> None:
 def test_nothing_is_left_by_a_probe_that_fails_and_little_by_one_that_is_cut_off() -> None:
     calls = CrashingStore(MemoryStore())
     probe(calls, "/state/probe", "t", single_writer=False)
-    assert len(calls.calls) <= 16
+    assert len(calls.calls) <= 28
     for at in range(1, len(calls.calls) + 1):
         store = MemoryStore()
         with pytest.raises(Crashed):
@@ -148,7 +129,10 @@ def test_an_s3_without_conditions_is_refused_and_serves_one_writer(
         endpoint_url=unconditional.endpoint_url, region=unconditional.region, single_writer=True
     )
     store = S3Store(alone)
-    assert probe(store, f"{s3_bucket}/probe", "t", single_writer=True).missing == (CONDITIONAL_COPY,)
+    assert probe(store, f"{s3_bucket}/probe", "t", single_writer=True).missing == (
+        CONDITIONAL_COPY,
+        "conditional delete: what a closed run leaves under the target stays there",
+    )
     first = store.put(f"{s3_bucket}/a", b"1", create=True)
     assert first is not None
     assert store.put(f"{s3_bucket}/a", b"2", create=True) is None

@@ -22,7 +22,8 @@ IGNORED_NAMED_MAX = 5
 class Findings:
     """What the planner found. `ignored`: keys that fit no template; `partitions`: how many the source
     has, between `first` and `last` key; `expected`: the folders that the paths promise, None where
-    they do not tell; `target_files` as pinned; `live`: the table's schema."""
+    they do not tell; `target_files` as pinned; `behind`: how many paths do not show the newest version
+    yet; `live`: the table's schema."""
 
     objects: int
     bytes: int
@@ -38,6 +39,7 @@ class Findings:
     target_files: pa.Table
     untouched: int
     base_version: int
+    behind: int
     live: pa.Schema | None
     units: Sequence[Unit]
 
@@ -82,6 +84,7 @@ def summarize(plan_id: str, plan_uri: str, recipe: Recipe, found: Findings) -> d
             "schema": _columns(recipe.output_schema),
             "differences": _differences(recipe.output_schema, found.live, _folder_columns(recipe)),
             "base_version": found.base_version,
+            "paths_behind": found.behind,
             **_target_partitions(found),
         },
         "partitions": {

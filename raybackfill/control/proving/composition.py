@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ from raybackfill.model import StagedFile, TableFile, Version
 from raybackfill.paths import slot
 
 NAMED_MAX = 5
+NOTHING_SHOWN: Mapping[str, TableFile] = {}
 
 TARGET_CHANGED = "target unchanged"
 """The gate that refuses a publish over files which others changed since the plan."""
@@ -28,13 +29,20 @@ PINNED = pa.schema(
 
 @dataclass(frozen=True)
 class Composition:
-    """The files of the next version, or the gate that refuses it and its reason."""
+    """The files of the next version, or the gate that refuses it and its reason. `surplus`: the paths
+    that held rows and are left without: each gets an empty file."""
 
     files: tuple[TableFile, ...] = ()
     retired: tuple[TableFile, ...] = ()
+    surplus: tuple[str, ...] = ()
     refused_by: str = ""
     reason: str = ""
     next: str = ""
+
+    def files_with(self, empty: TableFile | None) -> tuple[TableFile, ...]:
+        """All files of the version. `empty`: the empty file, where there is a surplus."""
+        empties = [replace(empty, path=path) for path in self.surplus] if empty is not None else []
+        return tuple(sorted([*self.files, *empties], key=lambda file: file.path))
 
 
 def compose(
@@ -43,17 +51,21 @@ def compose(
     pinned: pa.Table,
     *,
     on_empty: str,
+    number: int = 1,
+    shown: Mapping[str, TableFile] = NOTHING_SHOWN,
 ) -> Composition:
     """Bring together what units staged with what the table holds.
 
     `staged`: attempt -> its files, in the order of the units. `current`: path, size, tag of all
-    files under the target now. `pinned`: the same (and folder) of the files that the plan replaces,
-    as it saw them. Refused where these changed since, or where a folder would be left without rows.
+    files under the target now. `shown`: path -> the file of the newest version that is there. `pinned`:
+    path, size, tag and folder of the files that the plan replaces, as it saw them. `number` is that of
+    the version. Refused where these changed since, or where a folder would be left without rows.
     """
     replaced = {row["path"]: row for row in pinned.to_pylist()}
-    found = {row["path"]: row for row in current.to_pylist()}
-    new = _slots(staged)
-    folders = {row["folder"] for row in replaced.values()} | {_folder(file.path) for file in new}
+    there = {row["path"]: row for row in current.to_pylist()}
+    found = {path: row for path, row in there.items() if not (path in shown and shown[path].is_empty)}
+    new = _slots(staged, number)
+    folders = {row["folder"] for row in replaced.values()} | {folder_of(file.path) for file in new}
     changed = _changed(replaced, found, folders)
     if changed:
         return Composition(
@@ -68,7 +80,7 @@ def compose(
             reason="no unit gave a single row",
             next="look at source.where, the scope and the job, or say target.on_empty: keep | remove",
         )
-    empty = sorted({row["folder"] for row in replaced.values()} - {_folder(file.path) for file in new})
+    empty = sorted({row["folder"] for row in replaced.values()} - {folder_of(file.path) for file in new})
     if empty and on_empty == "error":
         return Composition(
             refused_by="no partition left empty",
@@ -76,32 +88,49 @@ def compose(
             next="narrow the scope, or say target.on_empty: keep | remove",
         )
     kept_folders = set(empty) if on_empty == "keep" else set()
-    retired = [row for row in replaced.values() if row["folder"] not in kept_folders]
-    retired_paths = {row["path"] for row in retired}
-    kept = [_table_file(row) for path, row in found.items() if path not in retired_paths]
+    return _composed(new, there, [r for r in replaced.values() if r["folder"] not in kept_folders], shown)
+
+
+def _composed(
+    new: Sequence[TableFile],
+    there: Mapping[str, Mapping[str, object]],
+    replaced: Sequence[Mapping[str, object]],
+    shown: Mapping[str, TableFile],
+) -> Composition:
+    """New files go to their paths, whether these held rows or an empty file; what else is replaced leaves
+    a surplus, and all others stay as they are."""
+    paths = {file.path for file in new}
+    retired = {str(row["path"]): _table_file(row) for row in replaced}
+    filled = {path: shown[path] for path in paths & there.keys() - retired.keys()}
+    retired |= {path: replace(file, tag=str(there[path]["tag"])) for path, file in filled.items()}
+    kept = [shown.get(path) or _table_file(row) for path, row in there.items() if path not in retired]
     return Composition(
         files=tuple(sorted([*kept, *new], key=lambda file: file.path)),
-        retired=tuple(sorted((_table_file(row) for row in retired), key=lambda file: file.path)),
+        retired=tuple(sorted(retired.values(), key=lambda file: file.path)),
+        surplus=tuple(sorted(retired.keys() - paths)),
     )
 
 
-def pinned_again(version: Version, current: pa.Table, rejected: Container[str]) -> pa.Table:
+def pinned_again(
+    version: Version, current: pa.Table, rejected: Container[str], shown: Mapping[str, TableFile]
+) -> pa.Table:
     """The same as `pinned` for a run that publishes once more, over a version of its own: the files that
-    it brought, those of `rejected` attempts as they are now, because these were found damaged."""
+    it brought, those of `rejected` attempts as they are now, because these were found damaged. `current`
+    and `shown`: what its paths hold now, and which of it is the version's."""
     found = {row["path"]: row for row in current.to_pylist()}
     rows = []
     for file in version.files:
-        if not file.staged:
+        if file.since != version.number or file.is_empty:
             continue
-        now = found.get(file.path) if file.stamp in rejected else {"size": file.size, "tag": file.tag}
+        as_it_is = file.stamp in rejected or file.path in shown
+        now = found.get(file.path) if as_it_is else {"size": file.size, "tag": file.tag}
         if now is not None:
-            rows.append(
-                {"path": file.path, "size": now["size"], "tag": now["tag"], "folder": _folder(file.path)}
-            )
+            folder = folder_of(file.path)
+            rows.append({"path": file.path, "size": now["size"], "tag": now["tag"], "folder": folder})
     return pa.Table.from_pylist(rows, PINNED)
 
 
-def _slots(staged: Mapping[str, Sequence[StagedFile]]) -> list[TableFile]:
+def _slots(staged: Mapping[str, Sequence[StagedFile]], number: int) -> list[TableFile]:
     """Number the files of each folder in the order of units: the same receipts give the same names."""
     files = [
         (file.partition, order, attempt, file)
@@ -110,7 +139,7 @@ def _slots(staged: Mapping[str, Sequence[StagedFile]]) -> list[TableFile]:
     ]
     files.sort(key=lambda item: (item[0], item[1], item[3].key))
     return [
-        TableFile(slot(folder, index), file.size, file.tag, file.rows, attempt, file.key)
+        TableFile(slot(folder, index), file.size, file.tag, file.rows, attempt, file.key, number)
         for folder, group in groupby(files, key=lambda item: item[0])
         for index, (_, _, attempt, file) in enumerate(group)
     ]
@@ -121,7 +150,7 @@ def _changed(
 ) -> list[str]:
     """Paths in the folders of this publish that are gone, new, or other than the plan saw them."""
     gone = [path for path, row in replaced.items() if found.get(path, {}).get("tag") != row["tag"]]
-    new = [path for path in found if path not in replaced and _folder(path) in folders]
+    new = [path for path in found if path not in replaced and folder_of(path) in folders]
     return sorted(gone + new)
 
 
@@ -129,7 +158,7 @@ def _table_file(row: Mapping[str, object]) -> TableFile:
     return TableFile(str(row["path"]), int(str(row["size"])), str(row["tag"]))
 
 
-def _folder(path: str) -> str:
+def folder_of(path: str) -> str:
     return path.rpartition("/")[0]
 
 

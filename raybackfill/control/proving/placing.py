@@ -18,7 +18,7 @@ def places_in_table(version: Version, newest: Version, target: str) -> tuple[Pla
     places: dict[str, dict[str, Place]] = {}
     superseded = set()
     for file in version.files:
-        if not file.staged:
+        if file.since != version.number or file.is_empty:
             continue
         of_attempt = places.setdefault(file.stamp, {})
         if still.get(file.path) == file.tag:

@@ -15,6 +15,7 @@ FINDINGS_KEPT_MAX = 1000
 NAMED_MAX = 3
 
 JOURNAL = ("journal", "the receipts' digests add up to the journal's", "units")
+RECONCILE = ("reconcile", "both queries of each entry of verify.reconcile give the same rows", "keys")
 VIEW = ("view", "the table's paths show its newest version, and nothing else", "paths")
 
 
@@ -34,6 +35,8 @@ class Verification:
     bytes_read: int = 0
     seconds: float = 0.0
     requests: Counter[str] = field(default_factory=Counter)
+    reconciled: list[dict[str, Any]] = field(default_factory=list)
+    not_reconciled: str = ""
 
     @property
     def holds(self) -> bool:
@@ -68,6 +71,18 @@ class Verification:
             _of_view(path, "no file", f"one that version {version} does not name") for path in strangers
         )
 
+    def compare_outside(self, documents: Iterable[Mapping[str, Any]]) -> None:
+        """`documents`: what each entry of verify.reconcile found."""
+        self.reconciled = [dict(document) for document in documents]
+        if not self.reconciled:
+            return
+        self.figures[RECONCILE[0]] = sum(d["matched"] + d["mismatched_keys"] for d in self.reconciled)
+        self._find(
+            Finding(RECONCILE[0], "", "", f"verify.reconcile[{index}]", "no mismatched key", _delta(document))
+            for index, document in enumerate(self.reconciled)
+            if document["result"] == "failed"
+        )
+
     def _find(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
             self.findings_count += 1
@@ -90,12 +105,12 @@ class Verification:
 
     def checks(self) -> list[dict[str, Any]]:
         """Every check with its claim, its figure, and how many times it found something."""
-        known = [*((check.name, check.claim, check.measure) for check in ALL), JOURNAL, VIEW]
+        known = [*((check.name, check.claim, check.measure) for check in ALL), JOURNAL, VIEW, RECONCILE]
         return [
             {
                 "name": name,
                 "claim": claim,
-                "result": "failed" if self.failed[name] else "passed",
+                "result": self._result(name),
                 "looked_at": self.figures[name],
                 "measure": measure,
                 "findings": self.failed[name],
@@ -104,12 +119,25 @@ class Verification:
             if name in self.figures
         ]
 
+    def _result(self, name: str) -> str:
+        """What looked at nothing has not passed either: nothing was read back, or no unit could be."""
+        if self.failed[name]:
+            return "failed"
+        return "passed" if self.figures[name] else "skipped"
+
     def reason(self) -> str:
         """Why a gate refuses: the first findings, each with its partition."""
         said = [_said(finding) for finding in self.findings[:NAMED_MAX]]
         more = f"; and {self.findings_count - len(said)} more" if self.findings_count > len(said) else ""
         units = f"{len(self.bad)} of {self.units} units do not hold: " if self.bad else ""
         return units + "; ".join(said) + more
+
+
+def _delta(document: Mapping[str, Any]) -> str:
+    keys = [", ".join(str(value) for value in mismatch["key"].values()) for mismatch in document["examples"]]
+    named = "; ".join(dict.fromkeys(keys[:NAMED_MAX]))
+    count = document["mismatched_keys"]
+    return f"{count} mismatched: {named}" if count else "no row on either side"
 
 
 def _of_view(path: str, expected: str, found: str) -> Finding:
@@ -137,6 +165,8 @@ def verify_document(
         "rows": run["rows"],
         "digest": str(verification.digest),
         "checks": verification.checks(),
+        "reconcile": verification.reconciled,
+        "reconcile_skipped": verification.not_reconciled or None,
         "findings": [finding.to_json() for finding in verification.findings],
         "findings_count": verification.findings_count,
         "exit_code": 0 if holds else 4,

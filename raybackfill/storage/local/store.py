@@ -19,8 +19,8 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from raybackfill.errors import SpecError
-from raybackfill.storage import LISTING, ObjectInfo, Page
+from raybackfill.errors import IntegrityError, SpecError
+from raybackfill.storage import LISTING, ObjectInfo, Page, allows
 from raybackfill.storage.local import files
 from raybackfill.storage.local.files import tag_of, translating
 from raybackfill.storage.local.walk import OURS, Found, walk
@@ -107,35 +107,62 @@ class LocalStore:
         with translating(key):
             return LocalUpload(key, *self._new_temporary(key), self._meter)
 
-    def copy(self, source: str, key: str, *, create: bool = False) -> ObjectInfo | None:
+    def copy(
+        self,
+        source: str,
+        key: str,
+        *,
+        tag: str | None = None,
+        create: bool = False,
+        replaces: str | None = None,
+    ) -> ObjectInfo | None:
         """As promised: a second link to the same file, or where that cannot be, a real copy that
-        keeps the modification time and so the tag."""
+        keeps the modification time and so the tag. `replaces` is looked at under the folder's lock, which
+        all of ours take: only a writer who does not, or a file system without locks, can come between
+        that look and the rename."""
         self._meter.count("copy")
         if source == key:
-            there = self.head(key)
-            if there is None:
-                raise gone(source)
-            return None if create else there
+            return self._onto_itself(key, tag, create, replaces)
         with translating(key):
             temporary = self._temporary_path(key)
             try:
                 files.duplicate(Path(source), temporary)
+                _check(source, tag, temporary.stat())
                 if create:
                     return files.create(temporary, Path(key))
-                return files.replace(temporary, Path(key))
+                return files.replace(temporary, Path(key), replaces=replaces)
             finally:
                 temporary.unlink(missing_ok=True)
 
-    def refuses_copy_over(self, source: str, key: str) -> bool:
-        return self.copy(source, key, create=True) is None
+    def _onto_itself(
+        self, key: str, tag: str | None, create: bool, replaces: str | None
+    ) -> ObjectInfo | None:
+        there = self.head(key)
+        if there is None:
+            raise gone(key)
+        if tag is not None and there.tag != tag:
+            raise changed(key, tag, there.tag)
+        return there if allows(there, create=create, replaces=replaces) else None
 
-    def delete(self, key: str) -> None:
-        """As promised. A delete that a power failure undoes leaves an object more, which is no harm,
-        so that the folder is not synced."""
+    def refuses_copy(self, source: str, key: str, *, tag: str, replaces: str | None, parts: bool) -> bool:
+        try:
+            return self.copy(source, key, tag=tag, create=replaces is None, replaces=replaces) is None
+        except IntegrityError:
+            return True
+
+    def delete(self, key: str, *, tag: str | None = None) -> bool:
+        """As promised; `tag` is looked at under the folder's lock, as by `copy`. A delete that a power
+        failure undoes leaves an object more, which is no harm, so that the folder is not synced."""
         self._meter.count("delete")
         path = Path(_checked(key))
         with translating(key), suppress(FileNotFoundError, NotADirectoryError), files.locked(path.parent):
+            if tag is not None and files.tag_of(path.stat()) != tag:
+                return False
             path.unlink()
+        return True
+
+    def refuses_delete(self, key: str, *, tag: str) -> bool:
+        return not self.delete(key, tag=tag)
 
     def _temporary_path(self, key: str) -> Path:
         """A new name on the key's file system; the key's folder exists afterwards."""
@@ -174,14 +201,17 @@ class LocalUpload:
         with translating(self._key):
             self._file.write(data)
 
-    def commit(self) -> ObjectInfo:
+    def commit(self, *, create: bool = False, replaces: str | None = None) -> ObjectInfo | None:
+        key = Path(self._key)
         with translating(self._key):
             files.finish(self._file)
             self._file.close()
-            made = files.replace(self._temporary, Path(self._key))
+            if create:
+                made = files.create(self._temporary, key)
+            else:
+                made = files.replace(self._temporary, key, replaces=replaces)
             self._temporary.unlink(missing_ok=True)
-        assert made is not None, "only a condition is answered with None"
-        self._meter.count("put", bytes_written=made.size)
+        self._meter.count("put", bytes_written=made.size if made is not None else 0)
         return made
 
     def abort(self) -> None:

@@ -77,6 +77,9 @@ CONFLICT = frozenset({"ConditionalRequestConflict"})
 UNMET = frozenset({"PreconditionFailed", "NoSuchKey"})
 """The condition of a request does not hold (If-Match on a missing object is NoSuchKey)."""
 
+UNKNOWN = frozenset({"NotImplemented"})
+"""The store does not know the condition, and says so."""
+
 EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"})
 
 NETWORK_ERRORS = (HTTPClientError, IncompleteReadError, ResponseStreamingError, HTTPError, OSError)

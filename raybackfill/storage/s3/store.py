@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
 from raybackfill.errors import IntegrityError, TransientError
 from raybackfill.spec.values import StorageSpec
-from raybackfill.storage import LISTING, ObjectInfo, Page
+from raybackfill.storage import LISTING, ObjectInfo, Page, allows
 from raybackfill.storage.meter import Meter
 from raybackfill.storage.reading import EMPTY, changed, gone, open_ranges
 from raybackfill.storage.s3.client import S3Client, split
-from raybackfill.storage.s3.errors import CONFLICT, NETWORK_ERRORS, UNMET, Refusal, translated
+from raybackfill.storage.s3.errors import CONFLICT, NETWORK_ERRORS, UNKNOWN, UNMET, Refusal, translated
 from raybackfill.storage.s3.uploads import STAMP, S3Upload, copy_in_parts
 
 WHOLE_BYTES_MAX = 64 * 1024 * 1024
@@ -102,38 +104,71 @@ class S3Store:
         )
 
     def upload(self, key: str, *, stamp: str) -> S3Upload:
-        return S3Upload(self._client, key, stamp, self.head)
+        return S3Upload(self._client, key, stamp, self.head, self._conditions)
 
-    def copy(self, source: str, key: str, *, create: bool = False) -> ObjectInfo | None:
-        """As promised; objects above 5 GB are copied in parts and get another tag. With `create`,
-        a store without conditional copies is only looked at before: of two copies at the same
-        instant both may then write."""
+    def copy(
+        self,
+        source: str,
+        key: str,
+        *,
+        tag: str | None = None,
+        create: bool = False,
+        replaces: str | None = None,
+    ) -> ObjectInfo | None:
+        """As promised; objects above 5 GB are copied in parts and get another tag. The conditions are looked
+        at first and sent all the same: a store that ignores them, of which there are many, then lets only
+        a writer through who comes between the two."""
         described = self._client.call("HeadObject", source, expected=frozenset({"NoSuchKey"}))
         if isinstance(described, Refusal):
             raise gone(f"s3://{source}")
         original = _info(source, described)
-        there = self.head(key) if create else None
-        if there is not None:
+        if tag is not None and original.tag != tag:
+            raise changed(f"s3://{source}", tag, original.tag)
+        if (create or replaces is not None) and not allows(self.head(key), create=create, replaces=replaces):
             return None
         if source == key:
             return original
+        conditions = self._conditions(create, replaces)
         if original.size <= COPY_BYTES_MAX:
-            reply = self._copy_at_once(original, key, create)
+            reply = self._copy_at_once(original, key, conditions)
         else:
-            reply = self._copy_in_parts(original, described, key, create)
+            reply = self._copy_in_parts(original, described, key, conditions)
         if isinstance(reply, Refusal):
-            return self._refused_copy(original, key, create, reply)
+            return self._refused_copy(original, key, create, replaces, reply)
         return ObjectInfo(key, original.size, _tag(reply.get("CopyObjectResult", reply)), original.stamp)
 
-    def refuses_copy_over(self, source: str, key: str) -> bool:
-        """As promised; many compatible stores take the condition and ignore it."""
-        original = self.head(source)
-        if original is None or self._single_writer or not self._client.takes("CopyObject", "IfNoneMatch"):
+    def refuses_copy(self, source: str, key: str, *, tag: str, replaces: str | None, parts: bool) -> bool:
+        """As promised; many compatible stores take the conditions and ignore them."""
+        there = self.head(source)
+        conditions = self._conditions(replaces is None, replaces)
+        if there is None or not conditions or not self._client.takes("CopyObject", "IfMatch"):
             return False
-        return isinstance(self._copy_at_once(original, key, True), Refusal)
+        original = replace(there, tag=tag)
+        if not parts:
+            return isinstance(self._copy_at_once(original, key, conditions), Refusal)
+        try:
+            return isinstance(self._copy_in_parts(original, {}, key, conditions), Refusal)
+        except IntegrityError:
+            return True
 
-    def delete(self, key: str) -> None:
-        self._client.call("DeleteObject", key, expected=frozenset({"NoSuchKey"}))
+    def delete(self, key: str, *, tag: str | None = None) -> bool:
+        if tag is not None:
+            there = self.head(key)
+            if there is None or there.tag != tag:
+                return there is None
+        reply = self._delete(key, tag)
+        if not isinstance(reply, Refusal) or reply.code == "NoSuchKey":
+            return True
+        return self.head(key) is None
+
+    def refuses_delete(self, key: str, *, tag: str) -> bool:
+        if self._single_writer or not self._client.takes("DeleteObject", "IfMatch"):
+            return False
+        return isinstance(self._delete(key, tag), Refusal)
+
+    def _delete(self, key: str, tag: str | None) -> Any:
+        conditions = {} if tag is None or self._single_writer else {"IfMatch": tag}
+        return self._with_conditions("DeleteObject", key, conditions, {"NoSuchKey"})
 
     def _put_alone(self, key: str, data: bytes, create: bool, replaces: str | None) -> ObjectInfo | None:
         """Look, then write: enough where nobody else writes, on a store that knows no conditions."""
@@ -204,20 +239,38 @@ class S3Store:
             raise changed(f"s3://{key}", tag, there.tag)
         return there
 
-    def _copy_at_once(self, original: ObjectInfo, key: str, create: bool) -> Any:
-        takes = not self._single_writer and self._client.takes("CopyObject", "IfNoneMatch")
-        condition = {"IfNoneMatch": "*"} if create and takes else {}
-        return self._client.call(
+    def _conditions(self, create: bool, replaces: str | None) -> dict[str, str]:
+        if self._single_writer:
+            return {}
+        if create:
+            return {"IfNoneMatch": "*"}
+        return {} if replaces is None else {"IfMatch": replaces}
+
+    def _with_conditions(
+        self, operation: str, key: str, conditions: dict[str, str], expected: AbstractSet[str], **more: Any
+    ) -> Any:
+        """Send conditions where boto3 and the store know them: both learned them later than those of put."""
+        sent = {name: value for name, value in conditions.items() if self._client.takes(operation, name)}
+        refused = CONFLICT | UNMET | expected
+        reply = self._client.call(operation, key, expected=refused | UNKNOWN, **sent, **more)
+        if isinstance(reply, Refusal) and reply.code in UNKNOWN:
+            reply = self._client.call(operation, key, expected=refused, **more)
+        return reply
+
+    def _copy_at_once(self, original: ObjectInfo, key: str, conditions: dict[str, str]) -> Any:
+        return self._with_conditions(
             "CopyObject",
             key,
-            expected=CONFLICT | UNMET,
+            conditions,
+            frozenset(),
             CopySource=_copy_source(original.key),
             CopySourceIfMatch=original.tag,
-            **condition,
             **self._client.encryption(),
         )
 
-    def _copy_in_parts(self, original: ObjectInfo, described: dict[str, Any], key: str, create: bool) -> Any:
+    def _copy_in_parts(
+        self, original: ObjectInfo, described: dict[str, Any], key: str, conditions: dict[str, str]
+    ) -> Any:
         kept = ("ContentType", "ContentEncoding", "CacheControl", "ContentDisposition", "ContentLanguage")
         parameters = {name: described[name] for name in kept if name in described}
         return copy_in_parts(
@@ -226,22 +279,23 @@ class S3Store:
             _copy_source(original.key),
             key,
             {"metadata": described.get("Metadata", {}), **parameters},
-            {"IfNoneMatch": "*"} if create and not self._single_writer else {},
+            conditions,
         )
 
     def _refused_copy(
-        self, original: ObjectInfo, key: str, create: bool, reply: Refusal
+        self, original: ObjectInfo, key: str, create: bool, replaces: str | None, reply: Refusal
     ) -> ObjectInfo | None:
-        """S3 says the same of a source that changed and of a target that is there: look which it was."""
+        """S3 says the same of a source that changed and of a target that did: look which it was."""
         self._check(original.key, original.tag)
-        there = self.head(key) if create else None
-        if there is None:
+        there = self.head(key)
+        is_conditional = create or replaces is not None
+        if not is_conditional or allows(there, create=create, replaces=replaces):
             raise TransientError(
                 f"the copy was refused ({reply.code}), though nothing is in its way any more",
                 where=f"s3://{key}",
                 next="try again",
             )
-        return there if reply.retried and _is_copy(there, original) else None
+        return there if there and reply.retried and _is_copy(there, original) else None
 
     def _wait(self, number: int) -> None:
         self._pause(PAUSE_SECONDS * 4**number)

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from raybackfill.errors import RaybackfillError, TransientError
-from raybackfill.storage import ObjectInfo
+from raybackfill.storage import ObjectInfo, allows
 from raybackfill.storage.reading import changed
 from raybackfill.storage.s3.client import S3Client
 from raybackfill.storage.s3.errors import CONFLICT, UNMET, Refusal
@@ -99,12 +99,18 @@ class S3Upload:
     """A new object: one PUT if it stays below a part, else parts sent while it is being written."""
 
     def __init__(
-        self, client: S3Client, key: str, stamp: str, head: Callable[[str], ObjectInfo | None]
+        self,
+        client: S3Client,
+        key: str,
+        stamp: str,
+        head: Callable[[str], ObjectInfo | None],
+        conditions: Callable[[bool, str | None], dict[str, str]],
     ) -> None:
         self._client = client
         self._key = key
         self._stamp = stamp
         self._head = head
+        self._conditions = conditions
         self._size = 0
         self._buffer = bytearray()
         self._parts: Parts | None = None
@@ -119,13 +125,23 @@ class S3Upload:
             if len(self._buffer) == self._part_bytes():
                 self._send_part()
 
-    def commit(self) -> ObjectInfo:
+    def commit(self, *, create: bool = False, replaces: str | None = None) -> ObjectInfo | None:
+        """As promised; as by a copy, the conditions are looked at first and sent all the same."""
+        if (create or replaces is not None) and not allows(
+            self._head(self._key), create=create, replaces=replaces
+        ):
+            self.abort()
+            return None
+        conditions = self._conditions(create, replaces)
         if self._parts is None:
-            tag = self._put()
+            tag = self._put(conditions)
         else:
             if self._buffer:
                 self._send_part()
-            tag = self._complete(self._parts)
+            tag = self._complete(self._parts, conditions)
+        if tag is None:
+            self.abort()
+            return None
         self._parts = None
         return ObjectInfo(self._key, self._size, tag, self._stamp)
 
@@ -149,23 +165,40 @@ class S3Upload:
             raise self._aborted()
         return str(reply["ETag"])
 
-    def _put(self) -> str:
-        metadata = stamped(self._stamp)
+    def _put(self, conditions: dict[str, str]) -> str | None:
+        """The tag, or None where the conditions did not hold."""
         reply = self._client.call(
-            "PutObject", self._key, Body=self._buffer, Metadata=metadata, **self._client.encryption()
+            "PutObject",
+            self._key,
+            expected=UNMET if conditions else frozenset(),
+            Body=self._buffer,
+            Metadata=stamped(self._stamp),
+            **conditions,
+            **self._client.encryption(),
         )
-        return str(reply["ETag"]).strip('"')
-
-    def _complete(self, parts: Parts) -> str:
-        reply = parts.complete(GONE)
         if not isinstance(reply, Refusal):
             return str(reply["ETag"]).strip('"')
-        # The upload is gone: either an earlier try completed it and its reply was lost, or
-        # somebody aborted it. The object's stamp tells which.
+        return self._own() if reply.retried else None
+
+    def _complete(self, parts: Parts, conditions: dict[str, str]) -> str | None:
+        """The tag, or None where the conditions did not hold."""
+        reply = parts.complete(GONE | UNMET if conditions else GONE, **conditions)
+        if not isinstance(reply, Refusal):
+            return str(reply["ETag"]).strip('"')
+        if reply.code in GONE:
+            # The upload is gone: either an earlier try completed it and its reply was lost, or
+            # somebody aborted it. The object's stamp tells which.
+            tag = self._own()
+            if tag is None:
+                raise self._aborted()
+            return tag
+        return self._own() if reply.retried else None
+
+    def _own(self) -> str | None:
+        """The tag of the object that is there, if it can only be this one."""
         there = self._head(self._key)
-        if there is not None and there.size == self._size and there.stamp == self._stamp != "":
-            return there.tag
-        raise self._aborted()
+        is_ours = there is not None and there.size == self._size and there.stamp == self._stamp != ""
+        return there.tag if there is not None and is_ours else None
 
     def _aborted(self) -> TransientError:
         return TransientError(

@@ -1,0 +1,1 @@
+"""A table's versions and their view."""
