@@ -26,7 +26,8 @@ from raybackfill.planning.planner import make_plan
 from raybackfill.planning.store import load_plan, save_plan
 from raybackfill.proving import Proof
 from raybackfill.reconciling import check_reconcile
-from raybackfill.runs import OpenedRun, create_run, newest_run, newest_runs, open_run_at
+from raybackfill.runs import OpenedRun
+from raybackfill.runs.finding import create_run, newest_run, newest_runs, open_run_at
 from raybackfill.spec import BackfillSpec, StorageSpec, read_moment, read_spec
 from raybackfill.spec.locations import read_location
 from raybackfill.storage.meter import Meter

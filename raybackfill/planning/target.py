@@ -16,7 +16,14 @@ from raybackfill.errors import SpecError
 from raybackfill.model import TableFile
 from raybackfill.paths import key_of
 from raybackfill.planning import Parts
-from raybackfill.planning.discovery import Discovered, discover_source, inspect, named, object_info, plan_objects
+from raybackfill.planning.discovery import (
+    Discovered,
+    discover_source,
+    inspect,
+    named,
+    object_info,
+    plan_objects,
+)
 from raybackfill.spec import BackfillSpec
 from raybackfill.storage.parallel import in_parallel
 from raybackfill.table import Table, without_empty_files
@@ -75,9 +82,7 @@ def look_at_target(parts: Parts, spec: BackfillSpec, layout: Layout, now: TableN
     return TargetNow(replaced, live, untouched, pc.unique(folders), now.number, behind)
 
 
-def _with_rows(
-    files: pa.Table, shown: Mapping[str, TableFile], parts: Parts, spec: BackfillSpec
-) -> pa.Table:
+def _with_rows(files: pa.Table, shown: Mapping[str, TableFile], parts: Parts, spec: BackfillSpec) -> pa.Table:
     """With how many rows each file has: the newest version knows it of those that a run wrote, of the
     others their footers do. A broken file may well be what is to be replaced: its rows are null."""
     paths = files["path"].to_pylist()
