@@ -210,6 +210,8 @@ def _target(target: Mapping[str, Any]) -> str:
     if not target["base_version"] and not target["files_replaced"] and not target["partitions_untouched"]:
         new = target["partitions_new"]
         return "a new table" + (f" of {plural(new, 'partition')}" if new else "")
+    if target["mode"] == "append":
+        return _added(target)
     said = [f"{target['mode']}: {plural(target['partitions_replaced'], 'partition')} rewritten"]
     if target["partitions_carried"]:
         said.append(f"{target['partitions_carried']:,} rewritten with rows out of scope carried over")
@@ -225,6 +227,12 @@ def _behind(target: Mapping[str, Any]) -> Iterator[str]:
     if target["paths_behind"]:
         paths, version = plural(target["paths_behind"], "path"), target["base_version"]
         yield f"a publish was cut off: {paths} yet to show version {version}; run brings them to it first"
+
+
+def _added(target: Mapping[str, Any]) -> str:
+    new, more = target["partitions_new"], target["partitions_appended"]
+    where = "" if new is None else f" to {plural(more, 'partition')} and to {new:,} new"
+    return f"append: rows are added{where}, whether they are there already or not; nothing is replaced"
 
 
 def _differences(target: Mapping[str, Any]) -> Iterator[str]:

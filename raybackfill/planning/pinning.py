@@ -10,7 +10,7 @@ from raybackfill.control.planning.identity.difference import Difference, Names, 
 from raybackfill.control.planning.layout import Layout
 from raybackfill.control.planning.plan import Plan
 from raybackfill.planning import Parts
-from raybackfill.planning.target import classified_files, files_in_scope, source_objects, table_now
+from raybackfill.planning.target import classified_files, replaced_files, source_objects, table_now
 
 
 def changed_since(plan: Plan, parts: Parts) -> Difference:
@@ -21,7 +21,7 @@ def changed_since(plan: Plan, parts: Parts) -> Difference:
     now = table_now(parts.table)
     found = [source_objects(spec, parts, layout, now).objects, *parts.lookup_objects()]
     listed = pa.concat_tables([objects.select(["key", "size", "tag"]) for objects in found])
-    files = files_in_scope(classified_files(now.files, layout))
+    files = replaced_files(classified_files(now.files, layout), spec)
     return Difference(
         inputs=replace(changes(pinned_objects(plan), listed, "key"), new=Names()),
         target=changes(plan.target_files, files, "path"),

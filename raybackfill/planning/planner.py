@@ -89,7 +89,8 @@ def make_plan(spec: BackfillSpec, parts: Parts, code: Code, as_of: str, before: 
         recipe = before.recipe
     else:
         recipe = replace(recipe, output_schema=_output(recipe, parts, code, source, target, layout))
-    layout.scope.mask(recipe.output_schema.empty_table())
+    if spec.target.mode == "replace" or layout.scope.can_judge(recipe.output_schema):
+        layout.scope.mask(recipe.output_schema.empty_table())
     units = _units(recipe, parts, source.planned, target, layout, before)
     table = units_table(units)
     identity = plan_id(recipe, table, target.files, target.base_version)

@@ -69,12 +69,14 @@ def source_objects(spec: BackfillSpec, parts: Parts, layout: Layout, now: TableN
 
 def look_at_target(parts: Parts, spec: BackfillSpec, layout: Layout, now: TableNow) -> TargetNow:
     files = classified_files(now.files, layout)
-    replaced = files_in_scope(files)
+    replaced = replaced_files(files, spec)
     if spec.shrink < 1:
         replaced = _with_rows(replaced, now.shown, parts, spec)
     live = None
-    if replaced.num_rows:
-        info = object_info(_as_objects(replaced.slice(0, 1), spec), 0)
+    # What is added must fit any file that is there, and not only those in scope.
+    first = (files if spec.target.mode == "append" else replaced).slice(0, 1)
+    if first.num_rows:
+        info = object_info(_as_objects(first, spec), 0)
         live = parts.target_reader().inspect(parts.target_store, info).schema
     folders = files["folder"].combine_chunks()
     untouched = pc.count_distinct(folders.filter(pc.equal(files["scope"], "outside"))).as_py()
@@ -117,9 +119,10 @@ def classified_files(files: pa.Table, layout: Layout) -> pa.Table:
     return files.append_column("folder", folders).append_column("scope", classes)
 
 
-def files_in_scope(files: pa.Table) -> pa.Table:
+def replaced_files(files: pa.Table, spec: BackfillSpec) -> pa.Table:
     """Those that a plan replaces (TARGET_FILES, rows not counted), of `classified_files`."""
-    found = files.filter(pc.is_in(files["scope"], pa.array(["inside", "partial"])))
+    kinds = [] if spec.target.mode == "append" else ["inside", "partial"]
+    found = files.filter(pc.is_in(files["scope"], pa.array(kinds, pa.string())))
     return found.append_column("rows", pa.nulls(found.num_rows, pa.int64())).cast(TARGET_FILES)
 
 

@@ -299,6 +299,7 @@ class OpenedRun:
             units={leaf: ledger.decided[leaf] for unit in units for leaf in ledger.leaves(unit)},
             write_empty=Assembly(self.plan.recipe, self.stores, b"", self.paths.run_id).write_empty,
             shrink=self.plan.recipe.spec.shrink,
+            appends=self.plan.recipe.spec.target.mode == "append",
         )
 
 

@@ -133,11 +133,11 @@ TARGET = Section(
         Field("partition_by", Partitioning(), "Columns, or folder to template; hive folders.", []),
         Field(
             "mode",
-            Choice(("replace",), ("upsert", "append")),
+            Choice(("replace", "append"), ("upsert",)),
             "What becomes of the rows in scope.",
             "replace",
         ),
-        Field("allow_duplicates", None, "Append without keys."),
+        Field("allow_duplicates", FLAG, "Append, whether the rows are there already or not.", "false"),
         Field(
             "outside_scope", Choice(("error", "filter"), ("quarantine",)), "A row outside the scope.", "error"
         ),

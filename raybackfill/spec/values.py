@@ -102,6 +102,8 @@ class PartitionField:
 
 @dataclass(frozen=True, slots=True)
 class TargetSpec:
+    """`mode`: "replace", or "append", which needs `allow_duplicates`: nobody knows what is there already."""
+
     uri: str
     format: str = "parquet"
     partition_by: tuple[PartitionField, ...] = ()
@@ -113,6 +115,7 @@ class TargetSpec:
     file_size: int = 256_000_000
     storage: StorageSpec = StorageSpec()
     timezone: str = "UTC"
+    allow_duplicates: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -363,6 +363,12 @@ SHAPES = (
         },
     ),
     Shape(
+        "rows are added",
+        ORDERS.replace("[dt]", "[dt], mode: append, allow_duplicates: true, file_size: 1B") + WINDOW,
+        daily,
+        patches=ONE_OBJECT_A_UNIT | ONE_BY_ONE | LAST_FIRST,
+    ),
+    Shape(
         "several files a folder",
         ORDERS.replace("[dt]", "[dt], file_size: 1B") + WINDOW,
         daily,

@@ -9,7 +9,7 @@ from raybackfill.spec import PartitionField, QuerySpec, ReconcileSpec, VerifySpe
 
 NOT_IN_THIS_VERSION = [
     *("keys", "signals", "schedule", "canary", "expect", "quarantine"),
-    *("budget", "approval", "sensitive", "retention", "owner", "target.allow_duplicates", "limits.ramp"),
+    *("budget", "approval", "sensitive", "retention", "owner", "limits.ramp"),
     *("limits.records_per_second", "limits.bytes_per_second", "limits.requests_per_second"),
     *("limits.requests_per_second_per_prefix", "limits.shared"),
 ]
@@ -130,6 +130,8 @@ REFUSED = [
     ("retries.breaker", "0.05", "0.05 is not a share"),
     ("retries.breaker", "101%", "101% is not a share"),
     ("shrink", "0.5", "0.5 is not a share"),
+    ("target.mode", "append", "say allow_duplicates: true, or mode: replace"),
+    ("target.allow_duplicates", "true", "is about mode: append; leave it out"),
     ("verify", "fulll", "fulll is not known; did you mean full? It may be full, sample or none"),
     ("verify", "", "has no value; write one"),
     ("verify", "[full]", "is a list; write one value, or a mapping with read_back"),

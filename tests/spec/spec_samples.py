@@ -54,7 +54,8 @@ target:
   uri: s3://lake/gold/orders
   format: parquet
   partition_by: {dt: "{ts:%Y-%m-%d}", region: "{region}"}
-  mode: replace
+  mode: append
+  allow_duplicates: true
   outside_scope: filter
   on_empty: remove
   schema: {amount: double}

@@ -83,6 +83,7 @@ targets = st.builds(
     counts,
     storages,
     texts,
+    allow_duplicates=st.booleans(),
 )
 queries = st.builds(QuerySpec, texts, st.none() | texts, st.none() | texts)
 reconciles = st.builds(ReconcileSpec, queries, queries, st.lists(texts, max_size=2).map(tuple), texts)
@@ -157,6 +158,7 @@ def test_a_document_of_another_version_is_refused(read: Read) -> None:
 def test_a_document_from_before_keys_of_publishing_means_their_defaults(read: Read) -> None:
     document = spec_document(read())
     assert (document.pop("shrink"), document.pop("publish")) == (0.5, "end")
+    assert document["target"].pop("allow_duplicates") is False
     assert spec_from_document(document) == read()
 
 

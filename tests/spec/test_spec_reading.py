@@ -92,6 +92,8 @@ def test_every_key_reaches_its_value(read: Read) -> None:
         target=TargetSpec(
             uri="s3://lake/gold/orders",
             partition_by=(PartitionField("dt", "{ts:%Y-%m-%d}"), PartitionField("region")),
+            mode="append",
+            allow_duplicates=True,
             outside_scope="filter",
             on_empty="remove",
             schema={"amount": "double"},
@@ -134,7 +136,6 @@ def test_a_key_of_a_later_version(refusal: Refusal, key: str) -> None:
     [
         ("publish", "partition"),
         ("target.mode", "upsert"),
-        ("target.mode", "append"),
         ("target.outside_scope", "quarantine"),
         ("target.format", "csv"),
         ("source.format", "orc"),
