@@ -15,6 +15,7 @@ from raybackfill.errors import (
     UnitError,
 )
 from raybackfill.job import Context
+from raybackfill.reading import files, read_table
 from raybackfill.version import VERSION
 
 __version__ = VERSION
@@ -30,6 +31,8 @@ __all__ = [
     "SpecError",
     "TransientError",
     "UnitError",
+    "files",
     "load",
     "open_run",
+    "read_table",
 ]

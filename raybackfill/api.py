@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypedDict
 
 from raybackfill.code import Code, bundle_job, no_code
 from raybackfill.control.planning.identity.difference import Difference
 from raybackfill.control.planning.plan import Plan
-from raybackfill.control.proving.gate import Gate
-from raybackfill.control.proving.verification import verify_document
 from raybackfill.errors import FencedError, SpecError
 from raybackfill.observe import Listener, Silent
-from raybackfill.paths import PlanPaths, RunPaths, key_of, runs
+from raybackfill.paths import PlanPaths, RunPaths, key_of
 from raybackfill.planning.identity import difference, refuse_changed, refuse_other_plan, refuse_other_request
 from raybackfill.planning.parts import PlanningParts
 from raybackfill.planning.planner import make_plan
 from raybackfill.planning.store import load_plan, save_plan
-from raybackfill.proving import Proof
 from raybackfill.reconciling import check_reconcile
+from raybackfill.run import Run, find_run, open_run, place_of
 from raybackfill.runs import OpenedRun
-from raybackfill.runs.finding import create_run, newest_run, newest_runs, open_run_at
-from raybackfill.spec import BackfillSpec, StorageSpec, read_moment, read_spec
-from raybackfill.spec.locations import read_location
+from raybackfill.runs.finding import create_run, newest_run, newest_runs
+from raybackfill.spec import BackfillSpec, read_moment, read_spec
 from raybackfill.storage.meter import Meter
 from raybackfill.table.view import repair_view
-from raybackfill.wiring import Stores, state_store
+from raybackfill.wiring import Stores
 
 NO_OVERRIDES: Mapping[str, str] = {}
 
@@ -147,7 +142,7 @@ class Backfill:
                 repair_view(PlanningParts(self.spec, stores).table, listener.say)
                 plan, _ = self._plan(as_of, stores)
             opened = create_run(stores.state, self.spec, plan, now(), secrets.token_hex(2))
-        place = _place(engine, address, workers, self.spec)
+        place = place_of(engine, address, workers, self.spec)
         publish = publish and self.spec.publish != "manual"
         ended = opened.carry_out(**place, publish=publish, listener=listener, stop_asked=stop_asked)
         return Run(*ended)
@@ -210,163 +205,6 @@ class Backfill:
 
     def _plan_paths(self, plan_id: str) -> PlanPaths:
         return PlanPaths(key_of(self.spec.state), self.spec.name, plan_id)
-
-
-@dataclass(frozen=True)
-class Run:
-    """One execution of a backfill. `gate` is what refused its publish, if anything did."""
-
-    _opened: OpenedRun = field(repr=False)
-    gate: Gate | None = None
-
-    @property
-    def id(self) -> str:
-        return self._opened.paths.run_id
-
-    @property
-    def uri(self) -> str:
-        return self._opened.uri
-
-    @property
-    def plan(self) -> Plan:
-        return self._opened.plan
-
-    @property
-    def exit_code(self) -> int:
-        return 4 if self.gate else int(self.status()["exit_code"])
-
-    def status(self) -> dict[str, Any]:
-        """What the journal says of it now (the document of `status --json`)."""
-        return self._opened.status()
-
-    def resume(
-        self,
-        *,
-        engine: str = "ray",
-        address: str | None = None,
-        workers: int | None = None,
-        listener: Listener | None = None,
-        stop_asked: Callable[[], bool] = lambda: False,
-        take_over: bool = False,
-        retry_failed: bool = False,
-        publish: bool = True,
-        replan_changed: bool = False,
-    ) -> Run:
-        """Go on where it stopped, with the plan and the code that it began with.
-
-        FencedError while a driver works on it, unless `take_over`: that one is fenced then, and loses
-        what it has under way. `retry_failed` tries units again that were set aside. Without `publish`, or
-        where the config says publish: manual, it ends staged. `replan_changed` plans again, first, the
-        units of source objects and of the table's files that changed since the plan, and those alone.
-        """
-        if self._opened.is_finished:
-            return self
-        spec = self.plan.recipe.spec
-        ended = self._opened.carry_out(
-            **_place(engine, address, workers, spec),
-            publish=publish and spec.publish != "manual",
-            listener=listener or Silent(),
-            stop_asked=stop_asked,
-            take_over=take_over,
-            retry_failed=retry_failed,
-            replan_changed=replan_changed,
-        )
-        return Run(*ended)
-
-    def publish(
-        self,
-        *,
-        engine: str = "ray",
-        address: str | None = None,
-        workers: int | None = None,
-        listener: Listener | None = None,
-        stop_asked: Callable[[], bool] = lambda: False,
-        take_over: bool = False,
-    ) -> Run:
-        """Publish what is staged, after another look at it. SpecError where units are not staged yet; a
-        gate that refuses (the table changed since the plan) is a result: Run.gate. Safe to repeat."""
-        if self._opened.is_finished:
-            return self
-        self._opened.refuse_unstaged()
-        ended = self._opened.carry_out(
-            **_place(engine, address, workers, self.plan.recipe.spec),
-            publish=True,
-            listener=listener or Silent(),
-            stop_asked=stop_asked,
-            take_over=take_over,
-        )
-        return Run(*ended)
-
-    def verify(
-        self,
-        read_back: str | None = None,
-        *,
-        repair: bool = False,
-        engine: str = "ray",
-        address: str | None = None,
-        workers: int | None = None,
-        listener: Listener | None = None,
-        stop_asked: Callable[[], bool] = lambda: False,
-    ) -> dict[str, Any]:
-        """Look again at all that it staged or, where it is published, at what lies in the table of it (the
-        document of `verify --json`). `read_back`, "full", "sample" or "none", says of how many units the
-        rows are read; by default what the config says.
-
-        With `repair`, units that do not hold are worked on again (of a published run that makes a new
-        version of the table), and all is looked at once more; IntegrityError where that cannot be.
-        """
-        place = _place(engine, address, workers, self.plan.recipe.spec)
-        proof = self._opened.verify(read_back, **place)
-        bad = proof.verification.bad
-        if repair and bad:
-            self._opened.carry_out(
-                **place,
-                publish=self._opened.is_finished,
-                listener=listener or Silent(),
-                stop_asked=stop_asked,
-                redo=bad,
-            )
-            proof = self._opened.verify(read_back, **place)
-        return self._proved(proof, repaired=len(bad) if repair else 0)
-
-    def _proved(self, proof: Proof, repaired: int) -> dict[str, Any]:
-        status = self.status()
-        holds = proof.verification.holds
-        mend = f"raybackfill verify {self.uri} --repair"
-        following = status["next"] if holds else mend
-        return verify_document(status, proof.verification, proof.superseded, repaired, following)
-
-
-def open_run(uri: str, storage: StorageSpec = StorageSpec()) -> Run:  # noqa: B008 (frozen)
-    """The run at a URI, from any machine: its plan and code lie beside it."""
-    place = read_location(uri, str(Path.cwd()))
-    return Run(open_run_at(state_store(place, storage), place))
-
-
-def find_run(run: str, state: str | None) -> Run:
-    """A run by its URI or, within a state folder, by its ID ("NAME-20250401T093012Z-x7k2")."""
-    if "/" in run:
-        return open_run(run)
-    if not state:
-        raise SpecError(
-            f"{run} is a run's ID, and it is not said where runs are kept",
-            next="give --state URI or RAYBACKFILL_STATE, or the run's URI",
-        )
-    name = run.rsplit("-", 2)[0]
-    return open_run(f"{runs(state, name)}/{run}")
-
-
-class Place(TypedDict):
-    """Where units are worked on."""
-
-    engine: str
-    address: str | None
-    workers: int | None
-
-
-def _place(engine: str, address: str | None, workers: int | None, spec: BackfillSpec) -> Place:
-    address = address or os.environ.get("RAY_ADDRESS")
-    return Place(engine=engine, address=address, workers=workers or spec.limits.concurrency)
 
 
 def now() -> str:

@@ -251,7 +251,7 @@ class Version:
 
     It is fence, commit point and idempotency key in one: it is created once under its number. A path
     that it changes held before exactly what `retired` says, or nothing. `scheme` is that of the store
-    in which its run lies.
+    in which its run lies; `undoes`, where it takes its run back, the first version of that run.
     """
 
     number: int
@@ -263,6 +263,7 @@ class Version:
     files: tuple[TableFile, ...]
     retired: tuple[TableFile, ...]
     scheme: str = ""
+    undoes: int = 0
 
     @property
     def base(self) -> int:
@@ -283,6 +284,7 @@ class Version:
             "scheme": self.scheme,
             "plan_id": self.plan_id,
             "epoch": self.epoch,
+            "undoes": self.undoes,
             "at": self.at,
             "files": [asdict(file) for file in self.files],
             "retired": [asdict(file) for file in self.retired],
@@ -306,6 +308,7 @@ class Version:
             files=files,
             retired=tuple(TableFile(**file) for file in value["retired"]),
             scheme=value.get("scheme", ""),
+            undoes=value.get("undoes", 0),
         )
 
 

@@ -22,6 +22,11 @@ def scheme_of(uri: str) -> str:
     return "file" if match is None else match.group(1).lower()
 
 
+def uri_of(scheme: str, key: str) -> str:
+    """The URI of a key in a store of this scheme."""
+    return key if scheme == "file" else f"{scheme}://{key}"
+
+
 def key_of(uri: str) -> str:
     """The key of a URI within its store, without a slash at the end."""
     return _SCHEME.sub("", uri).rstrip("/")
@@ -156,6 +161,15 @@ class RunPaths:
         """The file without rows that a version puts into the paths which it leaves without rows."""
         return join(self.root, "empty", f"{version:010d}-{epoch:010d}.staged")
 
+    @property
+    def let_go(self) -> tuple[str, ...]:
+        """Where that lies which nobody needs once the run is closed."""
+        return (self.staged, *(join(self.root, name) + "/" for name in ("previous", "empty", "restored")))
+
+    def restored(self, version: int, epoch: int, path: str) -> str:
+        """A file that comes back when the run is taken back."""
+        return join(self.root, "restored", f"{version:010d}-{epoch:010d}", path + ".staged")
+
     def previous(self, version: int, path: str) -> str:
         return join(self.root, "previous", f"{version:010d}", path + ".previous")
 
@@ -193,6 +207,14 @@ class TablePaths:
     def shown(self, number: int) -> str:
         """Made once the paths were seen to show this version."""
         return join(self.root, "shown", f"{number:010d}.json")
+
+    @property
+    def symlinks(self) -> str:
+        return join(self.root, "symlink") + "/"
+
+    def symlink(self, folder: str) -> str:
+        """The list of a partition's files, as Hive, Athena and Trino read it."""
+        return join(self.symlinks, folder, "symlink.txt")
 
     def file(self, path: str) -> str:
         return join(self.target, path)

@@ -17,7 +17,7 @@ from raybackfill.control.proving.verification import Verification
 from raybackfill.control.running.entries import Entry, redo_entry
 from raybackfill.control.running.ledger import Ledger
 from raybackfill.engines import Engine
-from raybackfill.errors import IntegrityError, RaybackfillError, TransientError
+from raybackfill.errors import IntegrityError, RaybackfillError, SpecError, TransientError
 from raybackfill.flow.evidence import Asked
 from raybackfill.flow.publish import read_receipts
 from raybackfill.model import Unit, Version
@@ -61,6 +61,12 @@ class Proving:
 
     def now(self, engine: Engine, ledger: Ledger, read_back: str) -> Proof:
         """As it lies now: in the table where the run is published, else as it was staged."""
+        if ledger.state == "closed":
+            raise SpecError(
+                "the run is closed: what it staged is gone, and cannot be looked at again",
+                where=self.paths.run_id,
+                next="see what the journal says of it: raybackfill status RUN",
+            )
         version = self.table.version(ledger.version) if ledger.state == "published" else None
         if version is None:
             return Proof(self.staged(engine, ledger, read_back))

@@ -31,10 +31,12 @@ def read(path: Path) -> Any:
 
 
 def files_of(table: Path) -> dict[str, list[Path]]:
-    """Folder -> its files by name. Whatever lies under the table is one of them."""
+    """Folder -> its files by name. Whatever lies under the table is one of them, but for those that a
+    publish left without rows."""
     found: dict[str, list[Path]] = {}
     for file in sorted(path for path in table.rglob("*") if path.is_file()):
-        found.setdefault(file.parent.relative_to(table).as_posix(), []).append(file)
+        if pq.read_metadata(file).num_rows:
+            found.setdefault(file.parent.relative_to(table).as_posix(), []).append(file)
     return found
 
 

@@ -134,6 +134,11 @@ def _finding(finding: Mapping[str, Any]) -> str:
     )
 
 
+def files_text(found: Mapping[str, Any]) -> str:
+    """Where each file lies, a line each: for other programs to read."""
+    return "\n".join(file["uri"] for file in found["files"])
+
+
 def _files(run: Mapping[str, Any]) -> str:
     return plural(run["files"]["staged"], "file")
 
@@ -226,7 +231,7 @@ def _target(target: Mapping[str, Any]) -> str:
 def _behind(target: Mapping[str, Any]) -> Iterator[str]:
     if target["paths_behind"]:
         paths, version = plural(target["paths_behind"], "path"), target["base_version"]
-        yield f"a publish was cut off: {paths} yet to show version {version}; run brings them to it first"
+        yield f"{paths} yet to show version {version}, as after a cut-off publish; run brings them to it"
 
 
 def _added(target: Mapping[str, Any]) -> str:

@@ -87,7 +87,9 @@ def make_version(
             plan_id=publication.plan_id,
             epoch=epoch,
             at=at,
-            files=composition.files_with(_empty(composition, publication, number, epoch)),
+            files=composition.files_with(
+                empty_file(composition, publication.paths, publication.write_empty, number, epoch)
+            ),
             retired=composition.retired,
             scheme=state_store.scheme,
         )
@@ -135,13 +137,19 @@ def _composition(
     )
 
 
-def _empty(composition: Composition, publication: Publication, number: int, epoch: int) -> TableFile | None:
+def empty_file(
+    composition: Composition,
+    paths: RunPaths,
+    write_empty: Callable[[str, str], ObjectInfo],
+    number: int,
+    epoch: int,
+) -> TableFile | None:
     """The file for the paths that are left without rows. Its stamp, and so its tag, is of this version by
     this driver alone: nobody's precondition can hold for it by chance."""
     if not composition.surplus:
         return None
-    stamp = f"{publication.paths.run_id}.{number}.{epoch}"
-    made = publication.write_empty(publication.paths.empty(number, epoch), stamp)
+    stamp = f"{paths.run_id}.{number}.{epoch}"
+    made = write_empty(paths.empty(number, epoch), stamp)
     return TableFile("", made.size, made.tag, 0, stamp, made.key, number)
 
 

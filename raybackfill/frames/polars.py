@@ -17,7 +17,7 @@ class PolarsFrame:
 
     def from_arrow(self, table: pa.Table) -> Any:
         # from_arrow, not DataFrame(table): that copies the chunks together, which costs 10 ms a unit.
-        frame = pl.from_arrow(table, rechunk=False) if table.num_columns else pl.DataFrame()
+        frame = pl.from_arrow(_with_views(table), rechunk=False) if table.num_columns else pl.DataFrame()
         return frame.lazy() if self._lazy else frame
 
     def to_arrow(self, value: Any) -> pa.Table:
@@ -32,6 +32,15 @@ class PolarsFrame:
 
     def carries(self, field: pa.Field) -> bool:
         return _carried(field.type)
+
+
+def _with_views(table: pa.Table) -> pa.Table:
+    """Texts as Polars holds them. pyarrow makes views of them three times as fast as Polars does."""
+    texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    if not texts:
+        return table
+    fields = [field.with_type(pa.string_view()) if field.name in texts else field for field in table.schema]
+    return table.cast(pa.schema(fields))
 
 
 def _carried(kind: pa.DataType) -> bool:

@@ -35,6 +35,7 @@ from raybackfill.planning.replanning import planned_again
 from raybackfill.planning.store import load_plan
 from raybackfill.proving import Proof, Proving
 from raybackfill.spec import spec_document
+from raybackfill.storage import ObjectInfo
 from raybackfill.storage.meter import KINDS, Meter
 from raybackfill.storage.probe import probe
 from raybackfill.table import Table
@@ -297,10 +298,14 @@ class OpenedRun:
             on_empty=self.plan.recipe.spec.target.on_empty,
             pinned=pinned,
             units={leaf: ledger.decided[leaf] for unit in units for leaf in ledger.leaves(unit)},
-            write_empty=Assembly(self.plan.recipe, self.stores, b"", self.paths.run_id).write_empty,
+            write_empty=self.write_empty,
             shrink=self.plan.recipe.spec.shrink,
             appends=self.plan.recipe.spec.target.mode == "append",
         )
+
+    def write_empty(self, key: str, stamp: str) -> ObjectInfo:
+        """A file of the target without rows, in the state."""
+        return Assembly(self.plan.recipe, self.stores, b"", self.paths.run_id).write_empty(key, stamp)
 
 
 def _since_last(meter: Meter) -> Callable[[], dict[str, int]]:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pyarrow import types as kinds
 
 from raybackfill.control.arrow import widening
+from raybackfill.control.arrow.ascii import is_ascii
 from raybackfill.control.planning.aligning import fit
 from raybackfill.errors import RaybackfillError, SpecError, UnitError
 from raybackfill.model import Piece
@@ -206,7 +207,7 @@ class _Reading:
     def _checked(self, table: pa.Table) -> pa.Table:
         """Texts must be UTF-8, which pyarrow does not look at: engines that rely on it would crash."""
         for name, column in zip(table.column_names, table.columns, strict=True):
-            if _holds_text(column.type):
+            if _holds_text(column.type) and not is_ascii(column):
                 try:
                     column.validate(full=True)
                 except pa.ArrowInvalid as error:

@@ -12,10 +12,12 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_parallel(act: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+def in_parallel(
+    act: Callable[[Item], Result], items: Iterable[Item], *, threads: int | None = None
+) -> list[Result]:
     """What `act` gives for each item, in their order. The first error ends it: what has not begun by
     then is left."""
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(min(threads or THREADS, THREADS)) as pool:
         return all_results([pool.submit(act, item) for item in items])
 
 

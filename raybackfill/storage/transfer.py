@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from raybackfill.storage import ObjectInfo, ObjectStore, Upload, allows
 from raybackfill.storage.reading import BLOCK_BYTES
 
@@ -32,6 +34,23 @@ def copy_object(
     except BaseException:
         upload.abort()
         raise
+
+
+def copy_changed(
+    store: ObjectStore, source: ObjectInfo, key: str, stamp: str, kept_bytes: int, end: bytes
+) -> ObjectInfo:
+    """Write the first bytes of the object in `source` (its tag is checked) to `key`, then `end`, under
+    another stamp."""
+    upload = store.upload(key, stamp=stamp)
+    try:
+        _stream(store, replace(source, size=kept_bytes), upload)
+        upload.write(end)
+        made = upload.commit()
+    except BaseException:
+        upload.abort()
+        raise
+    assert made is not None, "only a condition is answered with None"
+    return made
 
 
 def _stream(source_store: ObjectStore, source: ObjectInfo, upload: Upload) -> None:

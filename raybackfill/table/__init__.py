@@ -46,12 +46,12 @@ class Table:
         """The version that this run made, if it did. `above`: the version that the plan saw."""
         keys = list_objects(self.store, self.paths.versions)["key"].to_pylist()
         later = [key for key in keys if key > self.paths.version(above)]
-        return next((v for v in map(self._read, later) if v.run_id == run_id), None)
+        return next((v for v in map(self._read, later) if v.run_id == run_id and not v.undoes), None)
 
-    def below(self, number: int, most: int) -> list[Version]:
-        """The versions before this one, at most so many of the newest."""
-        keys = [self.paths.version(below) for below in range(max(number - most, 1), number)]
-        return in_parallel(self._read, keys)
+    def versions_from(self, number: int) -> list[Version]:
+        """This one and all newer ones, the oldest first."""
+        keys = list_objects(self.store, self.paths.versions)["key"].to_pylist()
+        return in_parallel(self._read, [key for key in keys if key >= self.paths.version(number)])
 
     def has_version(self, number: int) -> bool:
         """In one request: versions are numbered without a gap."""

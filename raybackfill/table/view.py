@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from raybackfill.checkpoint import Checkpoint
@@ -15,10 +15,11 @@ from raybackfill.storage import ObjectInfo
 from raybackfill.storage.parallel import in_parallel
 from raybackfill.storage.transfer import copy_object
 from raybackfill.table import Table
+from raybackfill.table.symlinks import write_symlinks
 
 # A path that others change each time between our look and our step is no coincidence any more.
 TRIES = 5
-OLDER_MAX = 100
+OLDER_MAX = 20
 """So many older versions are asked whether a file is one of theirs."""
 
 Say = Callable[[str], None]
@@ -65,7 +66,7 @@ class View:
             if left.lost:
                 raise self._lost(left.lost)
             if not self.waiting():
-                self._table.note_as_shown(self._version.number)
+                self.note_as_shown()
                 return
         waiting = self.waiting()
         raise IntegrityError(
@@ -93,6 +94,11 @@ class View:
             if slot.path not in shown and next_step(slot, there.get(slot.path)) is not Step.NOTHING
         ]
 
+    def note_as_shown(self) -> None:
+        """The lists of partitions come first: who reads them sees the version as soon as it is noted."""
+        write_symlinks(self._table, self._version)
+        self._table.note_as_shown(self._version.number)
+
     def was_shown(self) -> bool:
         """Whether the paths once showed the version: from then on what differs is its owner's doing. An
         earlier raybackfill noted it in the run's journal alone."""
@@ -101,22 +107,31 @@ class View:
         store = self._table.state_store
         if self._lies_elsewhere or store.head(self._run.run) is None:
             return False
-        return Checkpoint(store, self._run).ledger.state in FINAL
+        # A run that is being taken back may have made a version that nobody has shown yet.
+        return Checkpoint(store, self._run).ledger.state in FINAL - {"rolling_back"}
 
     def revived(self) -> list[Slot]:
         """The paths at which a file of an older version came back after newer ones had replaced it."""
         listing = self._table.listing()
         there = {row["path"]: Content(row["tag"], row["size"]) for row in listing.to_pylist()}
         shown = self._table.shown(self._version, listing)
-        suspects = [path for path in not_shown(self._version, there, shown) if path in there]
-        older = self._table.below(self._version.number, OLDER_MAX) if suspects else []
+        found = [path for path in not_shown(self._version, there, shown) if path in there]
+        looked = zip(found, in_parallel(self._look, found), strict=True)
+        suspects = {path: content for path, content in looked if content is not None}
         wanted = {file.path: file for file in self._version.files}
-        found = in_parallel(self._look, suspects)
         return [
-            Slot(path, wanted.get(path), TableFile(path, content.size, content.tag))
-            for path, content in zip(suspects, found, strict=True)
-            if content is not None and came_back(path, content, older)
+            Slot(path, wanted.get(path), TableFile(path, suspects[path].size, suspects[path].tag))
+            for path in sorted(self._of_older_versions(suspects))
         ]
+
+    def _of_older_versions(self, there: Mapping[str, Content]) -> set[str]:
+        """One version at a time, because each may be long."""
+        found: set[str] = set()
+        newest = self._version.number - 1
+        for number in range(newest, max(newest - OLDER_MAX, 0), -1) if there else ():
+            version = self._table.version(number)
+            found |= came_back(there, version) if version is not None else set()
+        return found
 
     def repair(self, slot: Slot) -> tuple[Slot, str]:
         """Replace what came back, which nobody keeps: its own version kept it or has it."""
@@ -227,7 +242,7 @@ def repair_view(table: Table, say: Say = say_nothing) -> Left:
     left = view.bring()
     _say_foreign(left.foreign, newest, say)
     if not left.lost:
-        table.note_as_shown(newest.number)
+        view.note_as_shown()
     return left
 
 
@@ -248,9 +263,10 @@ def _say_foreign(paths: Sequence[str], newest: Version, say: Say) -> None:
 
 
 def paths_behind(table: Table) -> int:
-    """How many paths do not show the newest version, because its publish was cut off."""
+    """How many paths do not show the newest version, because its publish was cut off, or because a file of
+    an older one came back."""
     newest = table.newest()
     if newest is None:
         return 0
     view = View(table, newest)
-    return 0 if view.was_shown() else len(view.waiting())
+    return len(view.revived() if view.was_shown() else view.waiting())

@@ -78,11 +78,12 @@ class Project:
         return {str(file.relative_to(self.root)): file.read_bytes() for file in files}
 
     def table(self) -> dict[str, list[dict[str, Any]]]:
-        """Folder -> rows, as the files hold them."""
+        """Folder -> rows, as the files hold them; folders without rows are left out."""
         found: dict[str, list[dict[str, Any]]] = {}
         for file in sorted(self.gold.rglob("*.parquet")):
-            folder = str(file.parent.relative_to(self.gold))
-            found.setdefault(folder, []).extend(pq.ParquetFile(file).read().to_pylist())
+            folder, rows = str(file.parent.relative_to(self.gold)), pq.ParquetFile(file).read().to_pylist()
+            if rows:
+                found.setdefault(folder, []).extend(rows)
         return found
 
 

@@ -55,13 +55,12 @@ def test_a_version_changes_what_it_brings_and_what_it_retires() -> None:
 
 
 def test_a_file_of_an_older_version_is_known_and_its_owners_is_not() -> None:
-    older = [version(1, (TableFile("p", 4, "first", 2, "a1", "s", 1), TableFile("q", 1, "own")))]
-    assert came_back("p", Content("first", 4), older)
-    assert came_back("p", Content("copied", 4, "a1"), older)
-    assert not came_back("p", Content("other", 4), older)
-    assert not came_back("x", Content("first", 4), older)
+    older = version(1, (TableFile("p", 4, "first", 2, "a1", "s", 1), TableFile("q", 1, "own")))
+    assert came_back({"p": Content("first", 4)}, older) == {"p"}
+    assert came_back({"p": Content("copied", 4, "a1")}, older) == {"p"}
+    assert came_back({"p": Content("other", 4), "x": Content("first", 4)}, older) == set()
     # What lay there before any version is its owner's, who may put it back.
-    assert not came_back("q", Content("own", 1), older)
+    assert came_back({"q": Content("own", 1)}, older) == set()
 
 
 def test_what_does_not_show_a_version() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from raybackfill.api import Run
@@ -48,12 +49,26 @@ def steps_of_publish(scene: Scene, start: Kept, *, keeps_conditions: bool) -> li
     return [call for call in about if call.verb in CHANGES or call.verb == "head"]
 
 
-def overtaken_by_a_newer_run(
-    scene: Scene, newer: Scene, start: Kept, at: int, *, keeps_conditions: bool
+def published_over(newer: Scene) -> Callable[[], object]:
+    """What a newer run does meanwhile: it finishes the sleeper's publish, and publishes over it."""
+    return lambda: newer.asked.run(engine="inline", as_of=AS_OF)
+
+
+def taken_back(scene: Scene) -> Callable[[], object]:
+    """What an operator does meanwhile: he has the run finished, and takes it back."""
+
+    def act() -> object:
+        run = scene.asked.newest_run().resume(engine="inline", take_over=True)
+        return run.rollback(take_over=True)
+
+    return act
+
+
+def overtaken(
+    scene: Scene, meanwhile: Callable[[], object], start: Kept, at: int, *, keeps_conditions: bool
 ) -> tuple[Kept, dict[str, bytes], Run | BaseException | None]:
-    """Stop the first driver before call `at` of its publish, let a newer run finish that and publish over it,
-    then let the first go on. The store then, what the table held before that, and what the first
-    ended in."""
+    """Stop the first driver before call `at` of its publish, let others act meanwhile, then let the first go
+    on. The store then, what the table held before that, and what the first ended in."""
     store = start.copy_of_all()
     cut_off = CutOff(store, at)
     with several_processes() as processes:
@@ -62,8 +77,8 @@ def overtaken_by_a_newer_run(
         try:
             assert cut_off.stopped.wait(GIVE_UP_SECONDS), f"there is no call {at}"
             processes.begin(store)
-            newer.asked.run(engine="inline", as_of=AS_OF)
-            left = table_bytes(newer, store)
+            meanwhile()
+            left = table_bytes(scene, store)
         finally:
             cut_off.goes_on.set()
             first.join(GIVE_UP_SECONDS)
@@ -76,14 +91,12 @@ def table_bytes(scene: Scene, store: Kept) -> dict[str, bytes]:
     return {key: data for key, data in store.contents().items() if key.startswith(scene.target)}
 
 
-def check_every_sleep_under_a_newer_run(scene: Scene, newer: Scene) -> None:
+def check_every_sleep(scene: Scene, meanwhile: Callable[[], object]) -> None:
     """AssertionError where a publisher that slept before some step brings something back."""
     start = started(scene)
     for call in steps_of_publish(scene, start, keeps_conditions=True):
-        store, left, outcome = overtaken_by_a_newer_run(
-            scene, newer, start, call.number, keeps_conditions=True
-        )
-        assert table_bytes(newer, store) == left, f"slept before {call}, then {outcome!r}"
+        store, left, outcome = overtaken(scene, meanwhile, start, call.number, keeps_conditions=True)
+        assert table_bytes(scene, store) == left, f"slept before {call}, then {outcome!r}"
 
 
 def started(scene: Scene) -> Kept:

@@ -16,17 +16,19 @@ from raybackfill.checkpoint.journal import Journal
 from raybackfill.control.proving.slots import Content, Slot, Step
 from raybackfill.control.running import schedule
 from raybackfill.control.running.ledger import Ledger
+from raybackfill.flow import rollback
 from raybackfill.flow.publish import Publication
 from raybackfill.model import Rows, TableFile, Unit, Version
 from raybackfill.paths import RunPaths, join
+from raybackfill.storage import ObjectInfo
 from raybackfill.table import Table
 from raybackfill.table import view as view_module
 from raybackfill.table.view import Left, View
+from tests.faults import sleepers
 from tests.faults.checks import check_every_death
 from tests.faults.crashes import Scene, set_scene
 from tests.faults.publishes import NEWER, SLEEPING
 from tests.faults.shapes import shape
-from tests.faults.sleepers import check_every_sleep_under_a_newer_run
 from tests.faults.test_two_drivers import check_every_sleep
 
 Patch = pytest.MonkeyPatch
@@ -180,6 +182,15 @@ BY_SLEEPS = {
 }
 
 
+def brings_the_same_bytes_back(patch: Patch) -> None:
+    """A rollback puts the old file there again as it was, under its old tag."""
+
+    def copied(store: Any, source: ObjectInfo, key: str, stamp: str) -> Any:
+        return store.copy(source.key, key)
+
+    patch.setattr(rollback, "_stamped_copy", copied)
+
+
 BY_SLEEPS_UNDER_A_NEWER_RUN = (replaces_whatever_lies_there, retires_what_is_listed, deletes_what_is_surplus)
 
 
@@ -213,7 +224,16 @@ def test_a_rule_that_is_broken_shows_when_a_newer_run_publishes(
     mutant(monkeypatch)
     scene, newer = (set_scene(each, monkeypatch, tmp_path) for each in (SLEEPING, NEWER))
     with pytest.raises(AssertionError, match="slept before"):
-        check_every_sleep_under_a_newer_run(scene, newer)
+        sleepers.check_every_sleep(scene, sleepers.published_over(newer))
+
+
+def test_a_rollback_that_brings_the_same_bytes_back_revives_a_sleeper(
+    monkeypatch: Patch, tmp_path: Path
+) -> None:
+    brings_the_same_bytes_back(monkeypatch)
+    scene = set_scene(SLEEPING, monkeypatch, tmp_path)
+    with pytest.raises(AssertionError, match="slept before"):
+        sleepers.check_every_sleep(scene, sleepers.taken_back(scene))
 
 
 def test_work_that_is_done_again_changes_nothing(monkeypatch: Patch, tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ import pytest
 from tests.faults.crashes import AS_OF, Scene, set_scene
 from tests.faults.publishes import FIRST, NEWER, SLEEPING
 from tests.faults.sleepers import (
-    check_every_sleep_under_a_newer_run,
-    overtaken_by_a_newer_run,
+    check_every_sleep,
+    overtaken,
+    published_over,
     started,
     steps_of_publish,
     table_bytes,
+    taken_back,
 )
 from tests.stores import this_process
 
@@ -26,7 +28,13 @@ def scenes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Scene, Scen
 
 
 def test_a_publisher_that_slept_before_any_step_changes_nothing(scenes: tuple[Scene, Scene]) -> None:
-    check_every_sleep_under_a_newer_run(*scenes)
+    scene, newer = scenes
+    check_every_sleep(scene, published_over(newer))
+
+
+def test_one_whose_run_was_taken_back_meanwhile_changes_nothing(scenes: tuple[Scene, Scene]) -> None:
+    """What came back has another tag than what it was about to replace."""
+    check_every_sleep(scenes[0], taken_back(scenes[0]))
 
 
 def test_without_conditional_copies_an_old_file_comes_back_until_the_next_command(
@@ -36,8 +44,8 @@ def test_without_conditional_copies_an_old_file_comes_back_until_the_next_comman
     start = started(scene)
     came_back = 0
     for call in steps_of_publish(scene, start, keeps_conditions=False):
-        store, left, outcome = overtaken_by_a_newer_run(
-            scene, newer, start, call.number, keeps_conditions=False
+        store, left, outcome = overtaken(
+            scene, published_over(newer), start, call.number, keeps_conditions=False
         )
         came_back += table_bytes(newer, store) != left
         with this_process(store):

@@ -152,15 +152,15 @@ def _runs(contents: dict[str, bytes]) -> list[str]:
 
 def _check_unchanged(scene: Scene, left: dict[str, bytes], now: dict[str, bytes], where: str) -> None:
     """Nothing of the table or of the second driver's run is gone or other. Signs of life and
-    probes count for nothing. New are at most files that an attempt of the first staged, an epoch record,
-    or a run of its own that came to nothing."""
+    probes count for nothing. New are at most files that an attempt of the first staged, an empty file for
+    a version that it did not make, an epoch record, or a run of its own that came to nothing."""
     left = {
         key: data for key, data in left.items() if not key.endswith("/driver.json") and "/probe/" not in key
     }
     changed = [key for key, data in left.items() if now.get(key) != data]
     assert not changed, f"{where}: changed {changed}"
     (run,) = (RunPaths.of_root(key.removesuffix("/run.json")) for key in _runs(left))
-    allowed = (run.staged, run.journal, run.driver)
+    allowed = (run.staged, run.journal, run.driver, f"{run.root}/empty/")
     new = [key for key in now if key not in left]
     others = f"{scene.root}/gold/_raybackfill/orders/runs/"
     harmful = [key for key in new if not key.startswith(allowed) and not _of_another_run(key, run, others)]

@@ -68,6 +68,7 @@ def test_a_golden_state_is_resumed_to_the_whole_table(path: Path) -> None:
         ("/journal/", "journal/1", "journal/2"),
         ("/plan.json", "plan/1", "plan/2"),
         ("/run.json", "run/1", "run/2"),
+        ("/versions/", "version/2", "version/3"),
         ("/snapshots/", "snapshot/2", "snapshot/3"),
     ],
 )

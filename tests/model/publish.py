@@ -25,9 +25,11 @@ FIRST = ("a0", "a1")
 
 
 class Publisher(NamedTuple):
-    """One driver that publishes: `at` is the path it is at, `saw` what it read there before it acts."""
+    """One driver that publishes: `at` is the path it is at, `saw` what it read there before it acts. A newer
+    run first brings the paths to the version before its own (`finishing`), whoever's that is."""
 
     status: str = "away"
+    finishing: bool = False
     version: int = 0
     at: int = 0
     doing: str = "looking"
@@ -86,11 +88,12 @@ class Publishing:
         for place, publisher in enumerate(state.publishers):
             who = self._who[place]
             if publisher.status == "away" and len(state.versions) >= who.after:
-                yield f"{who.name} begins", _with(state, place, publisher._replace(status="up"))
+                begun = Publisher(status="up", finishing=self._finishes(who))
+                yield f"{who.name} begins", _with(state, place, begun)
             if publisher.status == "up":
                 yield from self._acts(state, place, publisher, who)
                 if state.crashes < 1:
-                    again = Publisher(status="up")
+                    again = Publisher(status="up", finishing=self._finishes(who))
                     yield (
                         f"{who.name} dies, and is resumed",
                         _with(state, place, again, crashes=state.crashes + 1),
@@ -98,8 +101,19 @@ class Publishing:
         if self._repairs and self._rests(state) and state.paths != self._wanted(state):
             yield "a later command repairs the paths", state._replace(paths=self._wanted(state))
 
+    def _finishes(self, who: Who) -> bool:
+        return who.run == "newer" and not self._fenced
+
     def _acts(self, state: State, place: int, publisher: Publisher, who: Who) -> Iterator[tuple[str, State]]:
-        if publisher.version == 0:
+        if publisher.finishing and who.run in state.versions:
+            # Another driver of its run was faster: the paths are that version's.
+            yield (
+                f"{who.name} sees its version",
+                _with(state, place, publisher._replace(finishing=False, at=0)),
+            )
+        elif publisher.finishing and publisher.at == len(PATHS):
+            yield self._has_finished(state, place, publisher, who)
+        elif publisher.version == 0 and not publisher.finishing:
             yield self._commits(state, place, publisher, who)
         elif publisher.at == len(PATHS):
             yield self._ends(state, place, publisher, who)
@@ -122,7 +136,8 @@ class Publishing:
         return f"{who.name} {what} {number}", _with(made, place, publisher._replace(version=number))
 
     def _looks(self, state: State, place: int, publisher: Publisher, who: Who) -> tuple[str, State]:
-        path, there, wanted = PATHS[publisher.at], state.paths[publisher.at], who.wants[publisher.at]
+        path, there = PATHS[publisher.at], state.paths[publisher.at]
+        wanted = self._wants(publisher, who)[publisher.at]
         if self._rule == "fence_checked_each_time" and self._is_newer_there(state, publisher):
             return f"{who.name} looks at the fence, and stops", _with(
                 state, place, publisher._replace(status="overtaken")
@@ -144,15 +159,28 @@ class Publishing:
         )
 
     def _replaced(self, publisher: Publisher, who: Who) -> tuple[set[str], ...]:
-        """What may lie at each path before: what the version retires, and what unfinished older versions
-        would have replaced."""
-        if who.run == "first":
+        """What may lie at each path before: what the version retires."""
+        if who.run == "first" or publisher.finishing:
             return tuple({old} for old in OLD)
-        return tuple({old, first} for old, first in zip(OLD, FIRST, strict=True))
+        return tuple({first} for first in FIRST)
+
+    def _wants(self, publisher: Publisher, who: Who) -> tuple[str, str]:
+        return FIRST if publisher.finishing else who.wants
+
+    def _has_finished(self, state: State, place: int, publisher: Publisher, who: Who) -> tuple[str, State]:
+        """A version is made only over paths that show the one before."""
+        if state.paths != FIRST:
+            return f"{who.name} looks once more, and begins again", _with(
+                state, place, publisher._replace(at=0)
+            )
+        return f"{who.name} sees the paths show the version before", _with(
+            state, place, publisher._replace(finishing=False, at=0)
+        )
 
     def _keeps(self, state: State, place: int, publisher: Publisher, who: Who) -> tuple[str, State]:
         path = PATHS[publisher.at]
-        key = (publisher.version, path)
+        # Who finishes another's publish keeps what that one's version retires, where that one keeps it.
+        key = (1 if publisher.finishing else publisher.version, path)
         if publisher.saw != NONE and not any(each[:2] == key for each in state.kept):
             state = state._replace(kept=state.kept | {(*key, publisher.saw)})
         return f"{who.name} keeps {publisher.saw} of {path}", _with(
@@ -160,7 +188,7 @@ class Publishing:
         )
 
     def _replaces(self, state: State, place: int, publisher: Publisher, who: Who) -> tuple[str, State]:
-        at, wanted = publisher.at, who.wants[publisher.at]
+        at, wanted = publisher.at, self._wants(publisher, who)[publisher.at]
         if self._conditional and state.paths[at] != publisher.saw:
             return f"{who.name} is refused at {PATHS[at]}: it is no longer {publisher.saw}", _with(
                 state, place, publisher._replace(doing="looking", saw="")

@@ -57,6 +57,12 @@ class FailingStore:
     def read(self, key: str, **options: Any) -> pa.Buffer:
         return self._call("reads", key, lambda: self._store.read(key, **options))
 
+    def open(self, info: ObjectInfo, *, whole: bool) -> pa.NativeFile:
+        return self._call("opens", info.key, lambda: self._store.open(info, whole=whole))
+
+    def upload(self, key: str, *, stamp: str) -> FailingUpload:
+        return FailingUpload(self, key, self._store.upload(key, stamp=stamp))
+
     def put(
         self, key: str, data: bytes, *, create: bool = False, replaces: str | None = None
     ) -> ObjectInfo | None:
@@ -110,6 +116,23 @@ class FailingStore:
             return None
         world.note("after", f"{who}: done, and the reply is lost")
         raise TransientError("connection reset", where=key)
+
+
+class FailingUpload:
+    """Nobody sees it before it is committed, and that is one call."""
+
+    def __init__(self, store: FailingStore, key: str, upload: Any) -> None:
+        self._store = store
+        self._key = key
+        self._upload = upload
+        self.write = upload.write
+        self.abort = upload.abort
+
+    def commit(self) -> ObjectInfo:
+        made: ObjectInfo = self._store._call(
+            "commits", self._key, self._upload.commit, ("before", "after", "late")
+        )
+        return made
 
 
 def _short(key: str) -> str:

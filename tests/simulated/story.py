@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -22,10 +22,12 @@ from raybackfill.control.proving.verification import Verification
 from raybackfill.control.running.ledger import Ledger
 from raybackfill.control.running.retry import RetryPolicy
 from raybackfill.driver import Job, carry_out
+from raybackfill.endings.rollback import roll_back
 from raybackfill.engines import Engine
 from raybackfill.errors import RaybackfillError
 from raybackfill.flow.evidence import Asked, Looking
 from raybackfill.flow.publish import Publication
+from raybackfill.flow.rollback import Published
 from raybackfill.model import Piece, Unit, Version
 from raybackfill.observe import Silent
 from raybackfill.paths import RunPaths, TablePaths
@@ -68,7 +70,8 @@ class Hears(Silent):
 
 class Story:
     """`apart`: each run has partitions of its own, so that all of them publish. `keeps_conditions`: the store
-    does for a copy; where it does not, a later command has to repair the paths."""
+    does for a copy; where it does not, a later command has to repair the paths. `takes_back`: at the end
+    the run that published last is taken back."""
 
     def __init__(
         self,
@@ -77,12 +80,14 @@ class Story:
         runs: int = 1,
         apart: bool = False,
         keeps_conditions: bool = True,
+        takes_back: bool = False,
         chances: Chances = Chances(),  # noqa: B008 (frozen)
     ) -> None:
         self.world = World(seed, chances)
         self.store = WatchedStore()
         self._apart = apart
         self._keeps_conditions = keeps_conditions
+        self._takes_back = takes_back
         self._harsh = chances
         self.cursed = Cursed()
         self.acknowledged: list[tuple[str, Batch, Landed]] = []
@@ -95,6 +100,8 @@ class Story:
         """Drivers come and go until every run has ended; then all is looked at."""
         with _one_thread():
             self._live_through()
+            if self._takes_back:
+                self._take_back()
             while self.world.late:
                 self.world.land()
             if not self._keeps_conditions:
@@ -163,19 +170,38 @@ class Story:
                 self.cursed.wrong.clear()
         raise AssertionError("the runs did not end")
 
+    def _take_back(self) -> None:
+        """Drivers come and go until the run that published last is taken back."""
+        world = self.world
+        newest = Table(self.store, self.store, TARGET).newest()
+        plan = next(plan for plan in self.plans if newest and plan.paths.run_id == newest.run_id)
+        world.chances = self._harsh
+        for number in range(DRIVERS_MAX):
+            if Checkpoint(self.store, plan.paths).ledger.state == "rolled_back":
+                self.outcomes[plan.paths.run_id] = "taken back"
+                world.note("taken back", f"{plan.paths.run_id} is taken back")
+                return
+            if number == DRIVERS_MAX // 2:
+                world.chances = CALM
+            several = 1 + world.chance(0.5)
+            world.run(*(self._driver(plan, self._roll_back) for _ in range(several)))
+            if self.broken is not None:
+                raise self.broken
+        raise AssertionError("the run was not taken back")
+
     def _has_ended(self, plan: Plan) -> bool:
         return self.outcomes.get(plan.paths.run_id) in ("published", "refused")
 
-    def _driver(self, plan: Plan) -> Actor:
+    def _driver(self, plan: Plan, act: Callable[[Plan, Actor], Any] | None = None) -> Actor:
         driver = f"driver-{self.world.new_id()}"
-        return Actor(driver, lambda actor: self._drive(plan, actor))
+        return Actor(driver, lambda actor: self._drive(plan, actor, act or self._carry_out))
 
-    def _drive(self, plan: Plan, actor: Actor) -> None:
+    def _drive(self, plan: Plan, actor: Actor, act: Callable[[Plan, Actor], Any]) -> None:
         """Whatever it meets is taken down: a thread has nobody to raise it to."""
         world, run_id = self.world, plan.paths.run_id
         world.note("driver", f"{actor.name} takes up {run_id}")
         try:
-            ended = self._carry_out(plan, actor)
+            ended = act(plan, actor)
         except Killed:
             return
         except RaybackfillError as error:
@@ -190,17 +216,38 @@ class Story:
         self.outcomes[run_id] = "refused" if refused else "published" if not isinstance(ended, Gate) else None
         world.note("ended", f"{actor.name} ends: {run_id} is {self.outcomes[run_id]}")
 
-    def _carry_out(self, plan: Plan, actor: Actor) -> Any:
-        store: Any = FailingStore(self.store, self.world, actor, keeps_conditions=self._keeps_conditions)
+    def _begin(self, plan: Plan, actor: Actor, store: Any, checkpoint: Checkpoint) -> LocalSender:
         clock = self.world.clock(actor)
-        checkpoint = Checkpoint(store, plan.paths)
-        if checkpoint.ledger.state == "published":
-            return None
         writer = JournalWriter(checkpoint.journal, driver=actor.name, writer=clock.new_id(), host="sim")
         local = LocalSender(writer)
         local.begin(clock.now())
         self.world.note("epoch", f"{actor.name} begins")
         self._hear(checkpoint, actor)
+        return local
+
+    def _roll_back(self, plan: Plan, actor: Actor) -> Any:
+        store = self._store_of(actor)
+        clock = self.world.clock(actor)
+        checkpoint = Checkpoint(store, plan.paths)
+        if checkpoint.ledger.state == "rolled_back":
+            return None
+        local = self._begin(plan, actor, store, checkpoint)
+        recorder = Recorder(checkpoint, actor.name, local, clock)
+        published = Published(plan.paths, "plan", 0, _writes_empty(store))
+        refused = roll_back(recorder, Table(store, store, TARGET), published, lambda text: None, clock.now())
+        assert refused is None, f"nothing stands in the way of a rollback: {refused}"
+        return None
+
+    def _store_of(self, actor: Actor) -> Any:
+        return FailingStore(self.store, self.world, actor, keeps_conditions=self._keeps_conditions)
+
+    def _carry_out(self, plan: Plan, actor: Actor) -> Any:
+        store = self._store_of(actor)
+        clock = self.world.clock(actor)
+        checkpoint = Checkpoint(store, plan.paths)
+        if checkpoint.ledger.state == "published":
+            return None
+        local = self._begin(plan, actor, store, checkpoint)
 
         def opened() -> JournalWriter:
             journal = Journal(store, plan.paths)
@@ -249,13 +296,7 @@ class Story:
 
     def _publication(self, store: Any, plan: Plan, ledger: Ledger) -> Publication:
         units = {leaf: ledger.decided[leaf] for unit in plan.units for leaf in ledger.leaves(unit.id)}
-
-        def write_empty(key: str, stamp: str) -> ObjectInfo:
-            made = store.put(key, json.dumps({"attempt": stamp, "rows": []}).encode())
-            assert made is not None, "only a condition is answered with None"
-            return made
-
-        return Publication(plan.paths, "plan", 0, "remove", plan.pinned, units, write_empty)
+        return Publication(plan.paths, "plan", 0, "remove", plan.pinned, units, _writes_empty(store))
 
     def _verification(self, plan: Plan, engine: Engine, ledger: Ledger) -> Verification:
         """What the gate asks, by workers that only look: receipts, and files without their rows."""
@@ -268,13 +309,18 @@ class Story:
         return verified(engine, lambda each: judge(looking.at(each)), asked, "none")
 
     def _check(self) -> None:
-        published = [plan for plan in self.plans if self.outcomes[plan.paths.run_id] == "published"]
+        outcomes = [self.outcomes[plan.paths.run_id] for plan in self.plans]
+        published = [plan for plan, said in zip(self.plans, outcomes, strict=True) if said != "refused"]
+        standing = [plan for plan, said in zip(self.plans, outcomes, strict=True) if said == "published"]
         assert len(published) == (len(self.plans) if self._apart else 1), (
             "of runs planned over the same partitions one publishes, the others are refused"
         )
         newest = Table(self.store, self.store, TARGET).newest()
-        assert newest is not None and newest.number == len(published), "each makes one version"
-        check_table(self.store, {**self._untouched(published), **_together(published)}, newest)
+        assert newest is not None
+        assert newest.number == 2 * len(published) - len(standing), (
+            "each makes one version, and one to go back"
+        )
+        check_table(self.store, {**self._untouched(standing), **_together(standing)}, newest)
         for plan in published:
             check_previous(self.store, plan)
             ledger = Checkpoint(self.store, plan.paths).ledger
@@ -289,6 +335,15 @@ class Story:
         folders = self.old["folder"].to_pylist()
         left = set(folders) - touched
         return {folder: [0] * folders.count(folder) for folder in left}
+
+
+def _writes_empty(store: Any) -> Callable[[str, str], ObjectInfo]:
+    def write_empty(key: str, stamp: str) -> ObjectInfo:
+        made = store.put(key, json.dumps({"attempt": stamp, "rows": []}).encode())
+        assert made is not None, "only a condition is answered with None"
+        return made
+
+    return write_empty
 
 
 def _together(plans: list[Plan]) -> Rows:
@@ -371,8 +426,11 @@ def _one_thread() -> ExitStack:
 
 def stories(first: int, count: int) -> Iterator[tuple[int, Story]]:
     """Two seeds of six have two runs over the same partitions, and one two runs apart; with each fourth one
-    the store ignores what a copy is only to replace."""
+    the store ignores what a copy is only to replace, and with each fifth the last run is taken back."""
     for seed in range(first, first + count):
         apart = seed % 6 == 4
         runs = 2 if seed % 3 == 2 or apart else 1
-        yield seed, Story(seed, runs=runs, apart=apart, keeps_conditions=seed % 4 != 3)
+        yield (
+            seed,
+            Story(seed, runs=runs, apart=apart, keeps_conditions=seed % 4 != 3, takes_back=seed % 5 == 1),
+        )

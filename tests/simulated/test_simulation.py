@@ -34,7 +34,7 @@ WHAT_MUST_HAPPEN = {
         "actor",
     ),
     *("worker_lost", "out_of_memory", "FencedError", "entry split", "entry set_aside", "entry retry_failed"),
-    *("started again", "started part", "started backup"),
+    *("started again", "started part", "started backup", "taken back"),
 }
 
 

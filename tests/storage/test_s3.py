@@ -306,6 +306,18 @@ def test_copies_carry_their_conditions(s3: S3Store, s3_bucket: str) -> None:
     assert [headers["x-amz-copy-source-if-match"] for headers in sent] == [original.tag] * 2
 
 
+def test_the_probe_tries_copies_in_parts_and_leaves_none(
+    s3: S3Store, s3_bucket: str, s3_storage: StorageSpec
+) -> None:
+    """moto keeps the condition that nothing is there when an upload is completed, and ignores the other."""
+    source, there = (stamped_object(s3, f"{s3_bucket}/{name}", name.encode()) for name in ("one", "two"))
+    assert s3.refuses_copy(source.key, there.key, tag=source.tag, replaces=None, parts=True)
+    assert s3.head(there.key) == there
+    assert not s3.refuses_copy(source.key, there.key, tag=source.tag, replaces=source.tag, parts=True)
+    assert s3.read(there.key).to_pybytes() == b"one"
+    assert pending(s3_storage, s3_bucket) == []
+
+
 def test_a_lost_reply_to_the_last_step_of_an_upload(
     s3: S3Store, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

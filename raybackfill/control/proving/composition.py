@@ -75,7 +75,7 @@ def compose(
     if changed:
         return Composition(
             refused_by=TARGET_CHANGED,
-            reason=f"files of the target changed since the plan: {_named(changed)}",
+            reason=f"files of the target changed since the plan: {named(changed)}",
             next="plan again what changed: raybackfill resume RUN --replan-changed; "
             "or all of it anew: raybackfill run CONFIG --new",
         )
@@ -89,7 +89,7 @@ def compose(
     if empty and on_empty == "error":
         return Composition(
             refused_by="no partition left empty",
-            reason=f"{len(empty)} partition(s) in scope get no rows: {_named(empty)}",
+            reason=f"{len(empty)} partition(s) in scope get no rows: {named(empty)}",
             next="narrow the scope, or say target.on_empty: keep | remove",
         )
     kept_folders = set(empty) if on_empty == "keep" else set()
@@ -195,7 +195,7 @@ def folder_of(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def _named(names: Iterable[str]) -> str:
+def named(names: Iterable[str]) -> str:
     names = list(names)
     shown = ", ".join(name or "(the table's root)" for name in names[:NAMED_MAX])
     return shown if len(names) <= NAMED_MAX else f"{shown} and {len(names) - NAMED_MAX} more"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -62,12 +62,16 @@ def next_step(slot: Slot, there: Content | None) -> Step:
     return Step.REMOVE if wanted is None else Step.REPLACE
 
 
-def came_back(path: str, there: Content, older: Sequence[Version]) -> bool:
-    """Whether this is a file that an older version brought to this path, and that newer ones replaced:
-    only a publisher that slept within a copy brings one back. What a version did not bring itself is its
-    owner's, who may put it back. `older`: the versions below the newest one."""
-    brought = (file for version in older for file in version.files if file.since == version.number)
-    return any(file.path == path and file.is_shown_by(there.tag, there.size, there.stamp) for file in brought)
+def came_back(there: Mapping[str, Content], older: Version) -> set[str]:
+    """The paths at which a file lies that this older version brought there, and that newer ones replaced:
+    only a publisher that slept within a copy brings one back. What a version did not bring itself is
+    its owner's, who may put it back."""
+    brought = (file for file in older.files if file.since == older.number and file.path in there)
+    return {
+        file.path
+        for file in brought
+        if file.is_shown_by(there[file.path].tag, there[file.path].size, there[file.path].stamp)
+    }
 
 
 def not_shown(version: Version, present: Mapping[str, Content], shown: Mapping[str, TableFile]) -> list[str]:

@@ -23,10 +23,22 @@ TRANSITIONS: dict[tuple[str, str], str] = {
     ("publishing", "stopped"): "a gate refused the publish: what is staged is kept",
     ("publishing", "running"): "a driver took the run up again before its version stood",
     ("published", "running"): "files of the table were damaged, and their units are worked on again",
+    (
+        "published",
+        "rolling_back",
+    ): "an operator takes the run back: a new version is made of what it replaced",
+    ("rolling_back", "rolling_back"): "a driver went on with a rollback that was cut off",
+    ("rolling_back", "published"): "a gate refused the rollback: the table is as the run published it",
+    ("rolling_back", "rolled_back"): "the version without the run stands, and the paths show it",
+    ("published", "closed"): "an operator lets go of what the run staged and replaced: it stays published",
+    ("rolled_back", "closed"): "an operator lets go of what the run staged and replaced: it stays taken back",
+    ("stopped", "closed"): "an operator gave the run up: nothing was published",
+    ("failed", "closed"): "an operator gave the run up: nothing was published",
 }
 """Every edge between states of a run, with what it means. There are no others."""
 
-FINAL = {"published"}
+FINAL = {"published", "rolling_back", "rolled_back", "closed"}
+"""The units have nothing left to do with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +69,12 @@ class Ledger:
     them, `seals` it to the checksum of its receipt. There may be a million units: what else a receipt
     says is added up, and lies in full with the staged files. An attempt in `rejected` (with the reason)
     was decided on and counts no more. `verified` is what was last found of the staged files, if nothing
-    was staged since. `plan` is the ID of the plan that the run goes on under, where that is not the one
-    that it began with.
+    was staged since. `before` is the state that the run came from. `plan` is the ID of the plan that the
+    run goes on under, where that is not the one that it began with.
     """
 
     state: str = "running"
+    before: str = ""
     reason: str = ""
     version: int = 0
     epoch: int = 0
@@ -127,6 +140,14 @@ class Ledger:
             return
         for part in self.splits[unit]:
             yield from self.leaves(part["unit"])
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the table holds what the run gave: closing it changes nothing in that."""
+        return self.state in ("published", "rolling_back") or (self.state, self.before) == (
+            "closed",
+            "published",
+        )
 
     def is_set_aside(self, unit: str) -> bool:
         return unit in self.failed and self.failed[unit].set_aside
@@ -230,6 +251,8 @@ class Ledger:
 
     def _move(self, state: str, reason: str) -> None:
         self.check_move(state)
+        if state != self.state:
+            self.before = self.state
         self.state, self.reason = state, reason
 
 

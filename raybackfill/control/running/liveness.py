@@ -8,7 +8,7 @@ from dataclasses import dataclass
 ALIVE_SECONDS = 10.0
 GONE_SECONDS = 30.0
 
-WORKING = frozenset({"running", "publishing"})
+WORKING = frozenset({"running", "publishing", "rolling_back"})
 """States that only a driver which works leaves again; a run in any other has none."""
 
 

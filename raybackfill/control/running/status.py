@@ -9,10 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raybackfill.control.running.ledger import Ledger
+from raybackfill.control.running.ledger import FINAL, Ledger
 
 ERRORS_SHOWN_MAX = 100
-EXIT_CODES = {"published": 0, "staged": 0, "running": 0, "publishing": 0, "stopped": 3, "failed": 1}
+EXIT_CODES = {
+    **dict.fromkeys(("published", "staged", "running", "publishing", "rolled_back", "closed"), 0),
+    **{"stopped": 3, "rolling_back": 3, "failed": 1},
+}
 
 
 def run_status(
@@ -27,7 +30,7 @@ def run_status(
     """`run` is run.json, `plan` the plan's summary, `units` its table; times are the journal's own
     (RFC 3339, UTC). `running`: how many units a live driver says that it has under way."""
     elapsed = _seconds(first_at, last_at)
-    published = ledger.state == "published"
+    published = ledger.is_published
     return {
         "format": "run/1",
         **{name: run[name] for name in ("run_id", "run_uri")},
@@ -37,7 +40,7 @@ def run_status(
         "held_by": [{"kind": "stopped", "reason": ledger.reason, "since": last_at}] if ledger.reason else [],
         "driver": _driver(ledger, last_at),
         "started_at": first_at or None,
-        "ended_at": last_at if published else None,
+        "ended_at": last_at if ledger.state in FINAL - {"rolling_back"} else None,
         "elapsed_seconds": elapsed,
         "eta_seconds": _eta(ledger, plan, elapsed),
         "partitions": _partitions(plan["partitions"]["count"], units, ledger),
@@ -77,7 +80,7 @@ def _units(planned: int, ledger: Ledger, running: int) -> dict[str, int]:
     total = planned + sum(len(parts) - 1 for parts in ledger.splits.values())
     done, failed = len(ledger.decided), len(ledger.failed)
     running = min(running, total - done - failed)
-    published = ledger.state == "published"
+    published = ledger.is_published
     return {
         "total": total,
         "waiting": total - done - failed - running,
@@ -110,7 +113,7 @@ def _partitions(total: int, units: pa.Table, ledger: Ledger) -> dict[str, int]:
     unstaged = _distinct(units.filter(undecided))
     failed = _distinct(units.filter(pc.is_in(units["unit"], value_set=pa.array(ledger.failed, pa.string()))))
     done = total - unstaged
-    published = ledger.state == "published"
+    published = ledger.is_published
     return {
         "total": total,
         "waiting": unstaged - failed,
@@ -139,7 +142,9 @@ def _seconds(start: str, end: str) -> float:
 
 
 def _next(ledger: Ledger, uri: str) -> str:
-    if ledger.state == "published":
+    if ledger.state == "rolling_back":
+        return f"raybackfill rollback {uri}"
+    if ledger.state in FINAL:
         return f"raybackfill status {uri}"
     if ledger.state == "staged":
         return f"raybackfill publish {uri}"

@@ -119,8 +119,7 @@ def _connect(address: str | None, workers: int | None) -> bool:
     }
     try:
         if address is None:
-            # Polars would otherwise start a thread a core in each of a core's workers.
-            os.environ.setdefault("POLARS_MAX_THREADS", "1")
+            _set_up_workers()
             ray.init(address="local", num_cpus=workers, include_dashboard=False, **options)
         else:
             ray.init(address=address, **options)
@@ -133,8 +132,16 @@ def _connect(address: str | None, workers: int | None) -> bool:
     return True
 
 
-def _run(work: Work, task: Task | None) -> Any:
+def _set_up_workers() -> None:
+    """Before Polars is imported, which it is in workers when the first job is: Ray's inherit it."""
+    # It would otherwise start a thread a core in each of a core's workers.
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    # It would otherwise give its memory back between two units, and fetch it again page by page.
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000,muzzy_decay_ms:-1")
+
+
+def _run(work: Work, task: Task | None) -> Any:
+    _set_up_workers()
     if task is not None:
         return run_task(work, task, sys.stderr if os.environ.get(FORMAT_VARIABLE) == "json" else None)
     try:

@@ -1,0 +1,63 @@
+"""Lets go of what a run staged and replaced, and of the empty files that it left under the target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from raybackfill.control.proving.closing import empty_files_of, may_go
+from raybackfill.model import Version
+from raybackfill.paths import RunPaths
+from raybackfill.storage.listing import list_objects
+from raybackfill.storage.parallel import in_parallel
+from raybackfill.table import Table
+from raybackfill.table.symlinks import write_symlinks
+
+
+@dataclass(frozen=True)
+class Freed:
+    """What was removed. `left`: how many empty files stay under the target, because the store cannot be
+    told to remove just those."""
+
+    files: int
+    bytes: int
+    left: int
+
+
+def let_go(table: Table, run: RunPaths, *, deletes_on_condition: bool) -> Freed:
+    """Remove it, each object only as it was listed: what somebody puts there meanwhile stays. Safe to
+    repeat. What the newest version needs to be shown by the paths is kept."""
+    newest = _without_in_symlinks(table, run)
+    listing = table.listing()
+    shown = table.shown(newest, listing)
+    found = [(row["key"], row["tag"], row["size"]) for row in _leftovers(table, run)]
+    going = may_go([key for key, _, _ in found], newest, shown)
+    leftovers = [each for each in found if each[0] in going]
+    tags = {row["path"]: row["tag"] for row in listing.to_pylist()}
+    empties = [file for file in empty_files_of(run.root, shown) if file.path in tags]
+
+    def remove(item: tuple[str, str, int]) -> int:
+        return item[2] if table.state_store.delete(item[0], tag=item[1]) else 0
+
+    freed = in_parallel(remove, leftovers)
+    if not deletes_on_condition:
+        return Freed(len(leftovers), sum(freed), len(empties))
+    in_parallel(lambda file: table.store.delete(table.paths.file(file.path), tag=tags[file.path]), empties)
+    return Freed(len(leftovers) + len(empties), sum(freed) + sum(file.size for file in empties), 0)
+
+
+def _without_in_symlinks(table: Table, run: RunPaths) -> Version | None:
+    """Let no list of a partition name a file of the run's any more. The newest version, once they do not."""
+    newest = table.newest()
+    while newest is not None:
+        write_symlinks(table, newest, without=run.root)
+        before, newest = newest, table.newest()
+        if newest is None or newest.number == before.number:
+            break
+    return newest
+
+
+def _leftovers(table: Table, run: RunPaths) -> Iterator[dict[str, Any]]:
+    for folder in run.let_go:
+        yield from list_objects(table.state_store, folder).to_pylist()
