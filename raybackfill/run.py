@@ -110,7 +110,7 @@ class Run:
     ) -> Run:
         """Publish what is staged, after another look at it. SpecError where units are not staged yet; a
         gate that refuses (the table changed since the plan) is a result: Run.gate. Safe to repeat."""
-        if self._opened.is_finished:
+        if self.status()["state"] == "published":
             return self
         self._opened.refuse_unstaged()
         ended = self._opened.carry_out(

@@ -103,8 +103,14 @@ class OpenedRun:
             )
 
     def refuse_unstaged(self) -> None:
-        """SpecError where it is not all there that would be published."""
+        """SpecError where it is not all there that would be published, or not to be published any more."""
         ledger = self.checkpoint().ledger
+        if ledger.state in FINAL:
+            raise SpecError(
+                f"a run that is {ledger.state} is not published again",
+                where=self.paths.run_id,
+                next="start another: raybackfill run CONFIG",
+            )
         units = self.plan.units_table["unit"].to_pylist()
         waiting = [leaf for unit in units for leaf in ledger.leaves(unit) if leaf not in ledger.decided]
         if waiting:

@@ -149,3 +149,14 @@ def test_an_append_that_was_stopped_goes_on(project: Project, monkeypatch: pytes
         project.load(APPEND).run(engine="inline", stop_asked=lambda: next(looks, True))
     assert project.load(APPEND).newest_run().resume(engine="inline").exit_code == 0
     assert ids(project) == EXPECTED
+
+
+def test_what_was_added_can_be_taken_back(project: Project) -> None:
+    run = project.run(APPEND)
+    late = project.write("gold/dt=2025-01-01/late.parquet", day_rows("2025-01-07"))
+    assert run.rollback().exit_code == 0
+    rows = {folder: found for folder, found in ids(project).items() if found}
+    assert rows == {"dt=2025-01-01": day(70), "dt=2025-01-02": day(50)}
+    assert late.exists()
+    assert project.run(APPEND).exit_code == 0
+    assert ids(project) == {**EXPECTED, "dt=2025-01-01": day(10) + day(70)}

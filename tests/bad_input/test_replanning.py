@@ -240,3 +240,15 @@ def test_a_run_is_planned_again_as_often_as_it_changes(project: Project) -> None
     assert len(plans) == 4
     assert resumed(run).exit_code == 0
     assert ids(project) == days(10, 70, 30)
+
+
+def test_a_run_that_was_planned_again_can_be_taken_back(project: Project) -> None:
+    assert project.run().exit_code == 0
+    before = ids(project)
+    run = project.load().run(engine="inline", publish=False)
+    change(project)
+    done = resumed(run)
+    assert ids(project) == days(10, 90, 30)
+    assert done.verify(engine="inline")["result"] == "passed"
+    assert done.rollback().exit_code == 0
+    assert {folder: found for folder, found in ids(project).items() if found} == before

@@ -58,6 +58,13 @@ def test_what_is_not_staged_is_not_published(project: Project) -> None:
     assert project.bytes_of_target() == {}
 
 
+def test_what_was_taken_back_is_not_published_again(project: Project) -> None:
+    run = command(*RUN, "--json").document["run_uri"]
+    assert command("rollback", run).exit_code == 0
+    refused = command("publish", run, "--engine", "inline", "--json")
+    assert (refused.exit_code, "rolled_back" in refused.error["message"]) == (2, True)
+
+
 def test_another_state_of_the_config_publishes_nothing(project: Project) -> None:
     staged = command(*RUN, "--no-publish", "--json").document
     project.text(NAME, CONFIG + "order: newest_first\n")
