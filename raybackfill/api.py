@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
 
 from raybackfill.code import Code, bundle_job, no_code
-from raybackfill.control.planning.plan import Plan, difference_of_requests
-from raybackfill.control.proving.gate import Gate
-from raybackfill.control.proving.verification import verify_document
-from raybackfill.endings.close import close
-from raybackfill.endings.rollback import rollback
+from raybackfill.control.planning.identity.difference import Difference
+from raybackfill.control.planning.plan import Plan
 from raybackfill.errors import FencedError, SpecError
 from raybackfill.observe import Listener, Silent
-from raybackfill.paths import PlanPaths, RunPaths, key_of, runs
-from raybackfill.planning.parts import PlanningParts, look_at_source
+from raybackfill.paths import PlanPaths, RunPaths, key_of
+from raybackfill.planning.identity import difference, refuse_changed, refuse_other_plan, refuse_other_request
+from raybackfill.planning.parts import PlanningParts
 from raybackfill.planning.planner import make_plan
 from raybackfill.planning.store import load_plan, save_plan
-from raybackfill.proving import Proof
 from raybackfill.reconciling import check_reconcile
-from raybackfill.runs import OpenedRun, create_run, newest_run, newest_runs, open_run_at
-from raybackfill.spec import BackfillSpec, StorageSpec, read_moment, read_spec
-from raybackfill.spec.locations import read_location
+from raybackfill.run import Run, find_run, open_run, place_of
+from raybackfill.runs import OpenedRun
+from raybackfill.runs.finding import create_run, newest_run, newest_runs
+from raybackfill.spec import BackfillSpec, read_moment, read_spec
 from raybackfill.storage.meter import Meter
 from raybackfill.table.view import repair_view
-from raybackfill.wiring import Stores, state_store
+from raybackfill.wiring import Stores
 
 NO_OVERRIDES: Mapping[str, str] = {}
 
@@ -84,23 +77,30 @@ class Backfill:
         return plan
 
     def open_plan(self, plan_id: str) -> Plan:
-        """A stored plan. SpecError where there is none, or where it was made for another config."""
+        """A stored plan. SpecError where there is none, or (exit code 4, with all that differs) where it
+        was made for another state of this config or of the job's code."""
+        plan = self.stored_plan(plan_id)
+        error = SpecError(
+            f"plan {plan_id} is another than what is asked now",
+            where=self.config,
+            next=f"plan again: raybackfill plan {self.config}; or undo the change",
+        )
+        refuse_other_request(plan, self.spec, self._code(), self._stores(), error)
+        return plan
+
+    def stored_plan(self, plan_id: str) -> Plan:
+        """A plan of this backfill's, whatever it was made for. SpecError where there is none."""
         if not re.fullmatch("[0-9a-f]{12}", plan_id):
             raise SpecError(
                 f"{plan_id!r} is not a plan's ID",
                 where="--plan",
                 next=f"it is 12 hex digits, which this prints: raybackfill plan {self.config}",
             )
-        stores = self._stores()
-        plan, _ = load_plan(stores.state, self._plan_paths(plan_id))
-        if plan.recipe.spec != self.spec:
-            raise SpecError(
-                f"plan {plan_id} was made for another state of this config",
-                where=self.config,
-                next="plan again, or undo the change",
-                exit_code=4,
-            )
-        return plan
+        return load_plan(self._stores().state, self._plan_paths(plan_id))[0]
+
+    def difference(self, before: Plan, after: Plan) -> Difference:
+        """In what one stored plan differs from another: what is asked, code, inputs, target, as-of time."""
+        return difference(before, after, self._stores())
 
     def run(
         self,
@@ -117,40 +117,47 @@ class Backfill:
     ) -> Run:
         """Carry out the plan (made now, if none is given) and publish. Comes back when it ended.
 
-        With an unfinished run of the same spec and code (and plan, if one is given) it goes on with
-        that one, and is refused (exit 4) where an unfinished one asks for something else; `new` starts
-        another all the same. `engine` is "ray" or "inline" (this process); Ray is a local one unless
-        `address` or RAY_ADDRESS names a cluster. Raises one of the five errors, each with .exit_code;
-        a gate that refuses is a result: Run.gate.
+        With an unfinished run of the same spec and code (or plan, if one is given) it goes on with that
+        one, and is refused (exit 4) where an unfinished one is of something else; `new` starts another
+        all the same. A plan that is given is refused (exit 4) too where an object changed that it reads
+        or replaces. Without `publish`, or where the config says publish: manual, it ends staged.
+        `engine` is "ray" or "inline" (this process); Ray is a local one unless `address` or RAY_ADDRESS
+        names a cluster. Raises one of the five errors, each with .exit_code; a gate that refuses is a
+        result: Run.gate.
         """
         stores = self._stores()
         listener = listener or Silent()
-        # What a publish left undone that was cut off is to be seen as it was meant.
-        repair_view(PlanningParts(self.spec, stores).table, listener.say)
         newest = newest_run(stores.state, self.spec)
         if newest is not None and new:
             newest.refuse_live()
-        unfinished = None if new else self._unfinished(newest)
-        if unfinished is not None and (plan is None or plan.id == unfinished.plan.id):
+        unfinished = None if new else self._unfinished(newest, plan)
+        if unfinished is not None:
             listener.say(f"going on with {unfinished.paths.run_id}")
             opened = unfinished
         else:
-            plan = plan or self._plan(as_of, stores)[0]
+            if plan is not None:
+                refuse_changed(plan, stores)
+            else:
+                # What a publish left undone that was cut off is to be seen as it was meant.
+                repair_view(PlanningParts(self.spec, stores).table, listener.say)
+                plan, _ = self._plan(as_of, stores)
             opened = create_run(stores.state, self.spec, plan, now(), secrets.token_hex(2))
-        gate = opened.carry_out(
-            engine=engine,
-            address=address or os.environ.get("RAY_ADDRESS"),
-            workers=workers or self.spec.limits.concurrency,
-            publish=publish,
-            listener=listener,
-            stop_asked=stop_asked,
-        )
-        return Run(opened, gate)
+        place = place_of(engine, address, workers, self.spec)
+        publish = publish and self.spec.publish != "manual"
+        ended = opened.carry_out(**place, publish=publish, listener=listener, stop_asked=stop_asked)
+        return Run(*ended)
 
     def runs(self, most: int = 20) -> list[Run]:
         """Its runs, the newest first."""
         store = self._stores().state
         return [Run(opened) for opened in islice(newest_runs(store, self.spec), most)]
+
+    def unfinished_run(self) -> Run:
+        """Its newest run, to go on with. SpecError (exit code 4) where that is unfinished, and of another
+        state of the config or of the job's code."""
+        run = self.newest_run()
+        self._unfinished(run._opened, None)
+        return run
 
     def newest_run(self) -> Run:
         opened = newest_run(self._stores().state, self.spec)
@@ -160,18 +167,22 @@ class Backfill:
             )
         return Run(opened)
 
-    def _unfinished(self, opened: OpenedRun | None) -> OpenedRun | None:
-        """Its newest run, if that is not at its end. Refused (exit 4) where it asks for something else."""
+    def _unfinished(self, opened: OpenedRun | None, plan: Plan | None) -> OpenedRun | None:
+        """Its newest run, if that is not at its end. Refused (exit 4) where it is of another plan than
+        this, or where none is given, of another request than what is asked now."""
         if opened is None or opened.is_finished:
             return None
-        difference = difference_of_requests(opened.plan.recipe, self.spec, self._code().fingerprint)
-        if difference:
-            raise SpecError(
-                f"run {opened.paths.run_id} is unfinished, and what is asked changed since: {difference}",
-                where=self.config,
-                next=f"finish that one: raybackfill resume {opened.uri}; or start anew: --new",
-                exit_code=4,
-            )
+        stores = self._stores()
+        what = f"plan {plan.id} is another than its own" if plan else "what is asked changed since"
+        error = SpecError(
+            f"run {opened.paths.run_id} is unfinished, and {what}",
+            where=self.config,
+            next=f"finish that one: raybackfill resume {opened.uri}; or start anew: --new",
+        )
+        if plan is not None:
+            refuse_other_plan(opened.plan, plan, stores, error)
+        else:
+            refuse_other_request(opened.plan, self.spec, self._code(), stores, error)
         return opened
 
     def _plan(self, as_of: str | None, stores: Stores | None = None) -> tuple[Plan, Code]:
@@ -194,155 +205,6 @@ class Backfill:
 
     def _plan_paths(self, plan_id: str) -> PlanPaths:
         return PlanPaths(key_of(self.spec.state), self.spec.name, plan_id)
-
-
-@dataclass(frozen=True)
-class Run:
-    """One execution of a backfill. `gate` is what refused its publish, if anything did."""
-
-    _opened: OpenedRun = field(repr=False)
-    gate: Gate | None = None
-
-    @property
-    def id(self) -> str:
-        return self._opened.paths.run_id
-
-    @property
-    def uri(self) -> str:
-        return self._opened.uri
-
-    @property
-    def exit_code(self) -> int:
-        return 4 if self.gate else int(self.status()["exit_code"])
-
-    def status(self) -> dict[str, Any]:
-        """What the journal says of it now (the document of `status --json`)."""
-        return self._opened.status()
-
-    def resume(
-        self,
-        *,
-        engine: str = "ray",
-        address: str | None = None,
-        workers: int | None = None,
-        listener: Listener | None = None,
-        stop_asked: Callable[[], bool] = lambda: False,
-        take_over: bool = False,
-        retry_failed: bool = False,
-    ) -> Run:
-        """Go on where it stopped, with the plan and the code that it began with.
-
-        FencedError while a driver works on it, unless `take_over`: that one is fenced then, and loses
-        what it has under way. `retry_failed` tries units again that were set aside.
-        """
-        listener = listener or Silent()
-        repair_view(self._opened.table(), listener.say)
-        if self._opened.is_finished:
-            return self
-        gate = self._opened.carry_out(
-            engine=engine,
-            address=address or os.environ.get("RAY_ADDRESS"),
-            workers=workers or self._opened.plan.recipe.spec.limits.concurrency,
-            publish=True,
-            listener=listener,
-            stop_asked=stop_asked,
-            take_over=take_over,
-            retry_failed=retry_failed,
-        )
-        return Run(self._opened, gate)
-
-    def verify(
-        self,
-        read_back: str | None = None,
-        *,
-        repair: bool = False,
-        engine: str = "ray",
-        address: str | None = None,
-        workers: int | None = None,
-        listener: Listener | None = None,
-        stop_asked: Callable[[], bool] = lambda: False,
-    ) -> dict[str, Any]:
-        """Look again at all that it staged or, where it is published, at what lies in the table of it (the
-        document of `verify --json`). `read_back`, "full", "sample" or "none", says of how many units the
-        rows are read; by default what the config says.
-
-        With `repair`, units that do not hold are worked on again (of a published run that makes a new
-        version of the table), and all is looked at once more; IntegrityError where that cannot be.
-        """
-        workers = workers or self._opened.plan.recipe.spec.limits.concurrency
-        place = {"engine": engine, "address": address or os.environ.get("RAY_ADDRESS"), "workers": workers}
-        proof = self._opened.verify(read_back, **place)  # type: ignore[arg-type]
-        bad = proof.verification.bad
-        if repair and bad:
-            self._opened.carry_out(
-                **place,  # type: ignore[arg-type]
-                publish=self._opened.is_finished,
-                listener=listener or Silent(),
-                stop_asked=stop_asked,
-                redo=bad,
-            )
-            proof = self._opened.verify(read_back, **place)  # type: ignore[arg-type]
-        return self._proved(proof, repaired=len(bad) if repair else 0)
-
-    def rollback(self, *, listener: Listener | None = None, take_over: bool = False) -> Run:
-        """Bring back what it replaced, as a new version of the table: the rows of each partition, proved by
-        their digests, under files of another tag. What it did not touch stays.
-
-        Refused (Run.gate) where another run published since, which must be taken back first, or where
-        what it published was changed. Goes on where an earlier try stopped.
-        """
-        return Run(self._opened, rollback(self._opened, listener or Silent(), take_over=take_over))
-
-    def close(self, *, listener: Listener | None = None, take_over: bool = False) -> Run:
-        """Let go of what it staged and replaced: then it can neither be taken back nor looked at again, and
-        readers of older versions no longer find their files. The table stays as it is. A run that
-        stopped is given up so. Safe to repeat."""
-        close(self._opened, listener or Silent(), take_over=take_over)
-        return Run(self._opened)
-
-    def _proved(self, proof: Proof, repaired: int) -> dict[str, Any]:
-        status = self.status()
-        holds = proof.verification.holds
-        mend = f"raybackfill verify {self.uri} --repair"
-        following = status["next"] if holds else mend
-        return verify_document(status, proof.verification, proof.superseded, repaired, following)
-
-
-@dataclass(frozen=True)
-class Look:
-    """What lies at a source: a template that fits its paths, the columns these say, and all columns."""
-
-    template: str
-    path_columns: tuple[str, ...]
-    schema: pa.Schema
-
-
-def look_at(uri: str, root: Path, storage: StorageSpec = StorageSpec()) -> Look:  # noqa: B008 (frozen)
-    """Look at a source before there is a config for it. SpecError where nothing lies there."""
-    document = f"name: look\nsource: {{uri: {json.dumps(uri)}}}\ntarget: {{uri: _raybackfill_look/table}}\n"
-    spec = read_spec(document, where="--source", root=str(root), read_file=lambda name: "")
-    spec = replace(spec, source=replace(spec.source, storage=storage))
-    store = Stores(spec, Meter()).source
-    return Look(*look_at_source(store, spec.source))
-
-
-def open_run(uri: str, storage: StorageSpec = StorageSpec()) -> Run:  # noqa: B008 (frozen)
-    """The run at a URI, from any machine: its plan and code lie beside it."""
-    place = read_location(uri, str(Path.cwd()))
-    return Run(open_run_at(state_store(place, storage), place))
-
-
-def find_run(run: str, state: str | None) -> Run:
-    """A run by its URI or, within a state folder, by its ID ("NAME-20250401T093012Z-x7k2")."""
-    if "/" in run:
-        return open_run(run)
-    if not state:
-        raise SpecError(
-            f"{run} is a run's ID, and it is not said where runs are kept",
-            next="give --state URI or RAYBACKFILL_STATE, or the run's URI",
-        )
-    name = run.rsplit("-", 2)[0]
-    return open_run(f"{runs(state, name)}/{run}")
 
 
 def now() -> str:

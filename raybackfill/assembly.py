@@ -26,7 +26,7 @@ from raybackfill.flow.unit import Hops
 from raybackfill.frames import Frame
 from raybackfill.job import Context
 from raybackfill.model import Unit
-from raybackfill.paths import RunPaths, TablePaths, key_of, slot
+from raybackfill.paths import RunPaths, TablePaths, appended, key_of, slot
 from raybackfill.planning.discovery import source_root, typed
 from raybackfill.spec import arrow_type
 from raybackfill.storage import ObjectInfo
@@ -44,6 +44,7 @@ from raybackfill.wiring import (
 )
 
 BATCH_BYTES = 32_000_000
+ANY_UNIT = 16 * "0"
 
 
 def identity(table: pa.Table) -> pa.Table:
@@ -213,6 +214,8 @@ class Assembly:
     def _accept(self, table: pa.Table) -> tuple[pa.Table, int]:
         """Rows of the job that are out of scope: refused or left out, as target.outside_scope says. The
         count is the mask's own, so that a row lost with them shows."""
+        if self._appends and not self._scope.can_judge(table.schema):
+            return table, 0
         mask = self._scope.mask(table)
         if mask.false_count == 0:
             return table, 0
@@ -229,7 +232,9 @@ class Assembly:
         """A row in scope must not land in a folder that the plan does not replace, or that the store
         cannot make: a publish would fail halfway."""
         for folder in folders:
-            self._check_length(slot(folder, 0), paths)
+            self._check_length(self._path_in(folder, paths), paths)
+        if self._appends:
+            return
         classes = self._partitioning.classify(pa.array(folders, pa.string()), self._scope).to_pylist()
         wrong = [folder for folder, found in zip(folders, classes, strict=True) if found == "outside"]
         if wrong:
@@ -237,6 +242,14 @@ class Assembly:
                 f"rows in scope belong to {wrong[0]}, which lies outside of it",
                 next="let the job keep the partition's columns in step with the scope's time",
             )
+
+    @property
+    def _appends(self) -> bool:
+        return self.recipe.spec.target.mode == "append"
+
+    def _path_in(self, folder: str, paths: RunPaths) -> str:
+        """As long as a file's path in this folder can become."""
+        return appended(folder, paths.run_id, ANY_UNIT, 0) if self._appends else slot(folder, 0)
 
     def _check_length(self, path: str, paths: RunPaths) -> None:
         target = TablePaths(key_of(self.recipe.spec.target.uri)).file(path)

@@ -59,6 +59,13 @@ def slot(folder: str, index: int) -> str:
     return join(folder, name) if folder else name
 
 
+def appended(folder: str, run_id: str, unit: str, index: int) -> str:
+    """The path of a file that is added to a table: by run and unit, and never by what is free, so that a
+    replay writes the same and two runs never meet."""
+    name = f"part-{run_id}-{unit}-{index:05d}.parquet"
+    return join(folder, name) if folder else name
+
+
 @dataclass(frozen=True, slots=True)
 class PlanPaths:
     """<state>/<name>/plans/<plan_id>/"""

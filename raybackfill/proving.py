@@ -141,7 +141,7 @@ class Proving:
                 next="the files it replaced are kept in the run's folder, under previous/",
             )
         self._check_sources(bad, ledger)
-        receipts = self._receipt_entries(set(bad.values()))
+        receipts = self.receipt_entries(set(bad.values()))
         return [redo_entry(receipts[attempt], "verify found it damaged") for attempt in bad.values()]
 
     def _look(self, engine: Engine, ledger: Ledger, read_back: str, places: Any) -> Verification:
@@ -178,7 +178,7 @@ class Proving:
             if there.tag != piece.tag:
                 raise changed(f"{store.scheme}://{piece.key}", piece.tag, there.tag)
 
-    def _receipt_entries(self, attempts: set[str]) -> dict[str, Entry]:
+    def receipt_entries(self, attempts: set[str]) -> dict[str, Entry]:
         """What the journal holds of them: all of it is read, because the ledger keeps sums only."""
         found: dict[str, Entry] = {}
 

@@ -62,11 +62,12 @@ class UnitWork:
 
     def bench(self) -> Bench:
         """This process's own, made when it is first asked for."""
-        found = _benches.get(self.run.root)
+        place = f"{self.run.root} {self.plan.plan_id}"
+        found = _benches.get(place)
         if found is None:
-            # One run at a time: a worker that is used again for another forgets the last one.
+            # One run at a time, under one plan: a worker that is used again forgets the last one.
             _benches.clear()
-            found = _benches[self.run.root] = Bench(self)
+            found = _benches[place] = Bench(self)
         return found
 
 

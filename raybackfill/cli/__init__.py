@@ -11,6 +11,7 @@ from raybackfill.cli.frame import Group
 from raybackfill.cli.init import init
 from raybackfill.cli.list import list_runs
 from raybackfill.cli.plan import plan
+from raybackfill.cli.publish import publish
 from raybackfill.cli.resume import resume
 from raybackfill.cli.rollback import rollback
 from raybackfill.cli.run import run
@@ -26,5 +27,6 @@ def main() -> None:
     """Rebuild historical data in object storage: find out what is wrong, plan, run, publish."""
 
 
-for command in (init, plan, run, resume, status, verify, rollback, close, files, list_runs, schema, demo):
+commands = (init, plan, run, resume, publish, status, verify, rollback, close, files, list_runs, schema, demo)
+for command in commands:
     main.add_command(command)

@@ -54,6 +54,12 @@ class Common:
             return self.load(run, overrides).newest_run()
         return find_run(run, self.state)
 
+    def find_to_go_on(self, run: str, overrides: dict[str, str]) -> Run:
+        """The same, refused where the run is unfinished and its config says something else by now."""
+        if run.endswith(CONFIG_SUFFIXES):
+            return self.load(run, overrides).unfinished_run()
+        return self.find(run, overrides)
+
     def listener(self) -> Listener:
         if self.quiet:
             return Silent()

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import click
 
-from raybackfill.api import look_at
 from raybackfill.cli.frame import Common, common_options
 from raybackfill.errors import SpecError
+from raybackfill.planning.parts import look_at
 from raybackfill.spec.nodes import Place
 from raybackfill.spec.scalars import backfill_name
 

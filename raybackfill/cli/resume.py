@@ -13,6 +13,8 @@ from raybackfill.cli.summary import run_document, run_text
 @engine_options
 @click.option("--retry-failed", is_flag=True, help="Try again the units that were set aside.")
 @click.option("--take-over", is_flag=True, help="Though a driver seems to live: it is fenced.")
+@click.option("--replan-changed", is_flag=True, help="Plan again, first, what changed since the plan.")
+@click.option("--no-publish", is_flag=True, help="Leave it staged; raybackfill publish goes on.")
 @set_option
 @common_options
 def resume(
@@ -23,10 +25,12 @@ def resume(
     workers: int | None,
     retry_failed: bool,
     take_over: bool,
+    replan_changed: bool,
+    no_publish: bool,
     sets: tuple[str, ...],
 ) -> int:
     """Go on with RUN (an ID, a URI, or a config: its newest run), with its own plan and code."""
-    found = common.find(run, overrides(sets))
+    found = common.find_to_go_on(run, overrides(sets))
     with stopping(run) as stop_asked:
         ended = found.resume(
             engine=engine,
@@ -35,6 +39,8 @@ def resume(
             listener=common.listener(),
             stop_asked=stop_asked,
             take_over=take_over,
+            publish=not no_publish,
+            replan_changed=replan_changed,
             retry_failed=retry_failed,
         )
     document = run_document(ended)

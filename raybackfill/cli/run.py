@@ -22,6 +22,7 @@ from raybackfill.cli.summary import plan_text, run_document, run_text
 @engine_options
 @click.option("--plan", "plan_id", metavar="ID", help="Run just this plan, or refuse.")
 @click.option("--new", is_flag=True, help="Start anew, though a run is unfinished.")
+@click.option("--no-publish", is_flag=True, help="Leave it staged; raybackfill publish goes on.")
 @click.option("--dry-run", is_flag=True, help="Plan only.")
 @common_options
 def run(
@@ -36,6 +37,7 @@ def run(
     workers: int | None,
     plan_id: str | None,
     new: bool,
+    no_publish: bool,
     dry_run: bool,
 ) -> int:
     """Carry CONFIG out: plan, work, publish. Goes on with an unfinished run of the same."""
@@ -52,6 +54,7 @@ def run(
             engine=engine,
             address=address,
             workers=workers,
+            publish=not no_publish,
             new=new,
             as_of=as_of,
             listener=listener,

@@ -7,6 +7,9 @@ from typing import Any
 
 from raybackfill.api import Run
 from raybackfill.cli.reconciled import reconciled_lines
+from raybackfill.control.planning.identity.difference import Difference
+from raybackfill.control.planning.identity.words import difference_document, in_words
+from raybackfill.control.planning.plan import Plan
 from raybackfill.observe.words import amount, duration, plural, size
 from raybackfill.paths import key_of
 
@@ -31,6 +34,13 @@ def run_document(run: Run) -> dict[str, Any]:
         refused = {"name": run.gate.name, "result": "refused", "reason": run.gate.reason}
         document |= {"gates": [refused], "next": run.gate.next}
     return {**document, "exit_code": run.exit_code}
+
+
+def against_document(other: Plan, found: Difference) -> dict[str, Any]:
+    """What `plan --against` adds: how the plan differs from another."""
+    root = key_of(other.recipe.spec.source.uri) + "/"
+    said = {"plan_id": other.id, "same": not found, "difference": in_words(found, root)}
+    return {**said, **difference_document(found)}
 
 
 def plan_text(plan: Mapping[str, Any]) -> str:
@@ -58,6 +68,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         *(("differs", text) for text in _differences(target)),
         ("units", _units(units)),
         *(("ignored", text) for text in _ignored(source)),
+        *(("against", text) for text in _against(plan)),
         ("plan lies in", plan["plan_uri"]),
         ("next", plan["next"]),
     )
@@ -166,6 +177,13 @@ def _missing(plan: Mapping[str, Any]) -> Iterator[str]:
         yield f"the source has nothing for {plural(missing, 'partition')} of the scope: {names}"
 
 
+def _against(plan: Mapping[str, Any]) -> Iterator[str]:
+    if "against" in plan:
+        other = plan["against"]
+        yield f"plan {other['plan_id']}: {'the same' if other['same'] else 'it differs in'}"
+        yield from other["difference"].split("; ") if other["difference"] else ()
+
+
 def _scope(scope: Mapping[str, Any]) -> str:
     said = []
     if scope["start"] or scope["end"]:
@@ -197,6 +215,8 @@ def _target(target: Mapping[str, Any]) -> str:
     if not target["base_version"] and not target["files_replaced"] and not target["partitions_untouched"]:
         new = target["partitions_new"]
         return "a new table" + (f" of {plural(new, 'partition')}" if new else "")
+    if target["mode"] == "append":
+        return _added(target)
     said = [f"{target['mode']}: {plural(target['partitions_replaced'], 'partition')} rewritten"]
     if target["partitions_carried"]:
         said.append(f"{target['partitions_carried']:,} rewritten with rows out of scope carried over")
@@ -212,6 +232,12 @@ def _behind(target: Mapping[str, Any]) -> Iterator[str]:
     if target["paths_behind"]:
         paths, version = plural(target["paths_behind"], "path"), target["base_version"]
         yield f"{paths} yet to show version {version}, as after a cut-off publish; run brings them to it"
+
+
+def _added(target: Mapping[str, Any]) -> str:
+    new, more = target["partitions_new"], target["partitions_appended"]
+    where = "" if new is None else f" to {plural(more, 'partition')} and to {new:,} new"
+    return f"append: rows are added{where}, whether they are there already or not; nothing is replaced"
 
 
 def _differences(target: Mapping[str, Any]) -> Iterator[str]:

@@ -23,12 +23,17 @@ def pack(files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def unpack(bundle: bytes) -> dict[str, bytes]:
+    """The files of a bundle."""
+    with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
 class BundleImporter(MetaPathFinder, InspectLoader):
     """Finds and loads the modules of one bundle. `names` are those that it was asked for and has."""
 
     def __init__(self, bundle: bytes) -> None:
-        with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
-            self._files = {name: archive.read(name) for name in archive.namelist()}
+        self._files = unpack(bundle)
         self.names: set[str] = set()
 
     def find_spec(

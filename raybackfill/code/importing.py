@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from raybackfill.code.bundle import BundleImporter, pack
+from raybackfill.code.bundle import BundleImporter, pack, unpack
 from raybackfill.errors import SpecError
 
 _IMPORTING = threading.Lock()
@@ -72,6 +72,11 @@ def fingerprint(files: dict[str, bytes]) -> str:
         digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
+
+
+def modules_of(bundle: bytes) -> dict[str, str]:
+    """The modules of a bundle: path below the project's root -> SHA-256 (hex) of the content."""
+    return {name: hashlib.sha256(content).hexdigest() for name, content in unpack(bundle).items()}
 
 
 def load_job(ref: str, bundle: bytes) -> Callable[..., Any]:

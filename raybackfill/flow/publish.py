@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import pyarrow as pa
 
 from raybackfill.control.proving.composition import Composition, compose, folder_of
+from raybackfill.control.proving.shrinking import shrunk
 from raybackfill.errors import FencedError, IntegrityError
-from raybackfill.model import Receipt, StagedFile, TableFile, Version
+from raybackfill.model import Receipt, TableFile, Version
 from raybackfill.paths import RunPaths
 from raybackfill.storage import ObjectInfo, ObjectStore
 from raybackfill.storage.listing import list_objects
@@ -26,7 +28,8 @@ COMMIT_ATTEMPTS = 5
 class Publication:
     """What is published: by which run, over which plan. `units` maps the units, in plan order, to
     the attempts that the journal decided on. `write_empty` makes a file without rows at a key of the
-    state, under a stamp."""
+    state, under a stamp; `shrink` is the share of its rows that a partition may lose. Where it
+    `appends`, files are added beside those that are there."""
 
     paths: RunPaths
     plan_id: str
@@ -35,6 +38,8 @@ class Publication:
     pinned: pa.Table
     units: Mapping[str, str]
     write_empty: Callable[[str, str], ObjectInfo]
+    shrink: float = 1.0
+    appends: bool = False
 
 
 def read_receipts(store: ObjectStore, paths: RunPaths, units: Mapping[str, str]) -> dict[str, Receipt]:
@@ -60,7 +65,6 @@ def make_version(
     others keep publishing in between.
     """
     receipts = read_receipts(state_store, publication.paths, publication.units)
-    staged = {attempt: receipt.files for attempt, receipt in receipts.items()}
     for _ in range(COMMIT_ATTEMPTS):
         # In this order: a version of this run's that comes in between is seen as one or as the other.
         newest = table.newest()
@@ -68,7 +72,7 @@ def make_version(
         if made is not None:
             return made
         number = _number(newest) + 1
-        composition = _composition(table, newest, staged, publication)
+        composition = _composition(table, newest, receipts, publication)
         if composition.refused_by:
             if _number(table.newest()) == _number(newest):
                 return composition
@@ -101,9 +105,10 @@ def make_version(
 def _composition(
     table: Table,
     newest: Version | None,
-    staged: Mapping[str, Sequence[StagedFile]],
+    receipts: Mapping[str, Receipt],
     publication: Publication,
 ) -> Composition:
+    staged = {attempt: receipt.files for attempt, receipt in receipts.items()}
     listing = table.listing()
     left = repair_view(table, listing=listing)
     if left.looked_at:
@@ -115,7 +120,12 @@ def _composition(
         on_empty=publication.on_empty,
         number=_number(newest) + 1,
         shown=table.shown(newest, listing),
+        run_id=publication.paths.run_id,
+        units={a: receipt.unit for a, receipt in receipts.items()} if publication.appends else {},
     )
+    if not composition.refused_by:
+        files = chain.from_iterable(staged.values())
+        composition = shrunk(files, publication.pinned, publication.shrink) or composition
     changed = [*composition.retired, *(file for file in composition.files if file.since > _number(newest))]
     folders = {folder_of(file.path) for file in changed}
     lost = [path for path in left.lost if folder_of(path) not in folders]

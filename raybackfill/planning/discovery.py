@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from raybackfill.control.planning.layout import Layout
 from raybackfill.control.planning.narrowing import narrowed, without_times
 from raybackfill.control.planning.schemas import SchemaGroup
 from raybackfill.control.planning.scope import Scope
@@ -19,7 +20,7 @@ from raybackfill.errors import SpecError
 from raybackfill.model import Piece
 from raybackfill.paths import key_of
 from raybackfill.sources import Inspection, Source
-from raybackfill.spec import BackfillSpec
+from raybackfill.spec import BackfillSpec, arrow_type
 from raybackfill.storage import LISTING, ObjectInfo, ObjectStore
 from raybackfill.storage.listing import list_objects
 
@@ -86,6 +87,16 @@ def discover(
         len(keys),
     )
     return found.take(pc.indices_nonzero(_may_be_in_scope(found, scope, bounds)))
+
+
+def discover_source(store: ObjectStore, spec: BackfillSpec, layout: Layout) -> Discovered:
+    """What a backfill reads, its margin included: one listing, no content."""
+    scope = layout.scope.with_margin()
+    return discover(store, spec.source.uri, layout.template, scope, source_types(spec))
+
+
+def source_types(spec: BackfillSpec) -> dict[str, pa.DataType]:
+    return {name: arrow_type(text) for name, text in spec.source.schema.items()}
 
 
 def source_root(store: ObjectStore, uri: str) -> str:
@@ -246,33 +257,3 @@ def plan_objects(
 def named(keys: Sequence[str]) -> str:
     shown = ", ".join(keys[:NAMED_MAX])
     return shown if len(keys) <= NAMED_MAX else f"{shown} and {len(keys) - NAMED_MAX} more"
-
-
-def nothing_found(spec: BackfillSpec, found: Discovered, store: ObjectStore) -> SpecError:
-    """Why there is no object to read: nothing lies there, fits the template, or is in scope."""
-    # Folders out of scope are not listed at all, so an empty listing need not be an empty source.
-    if found.listed == 0 and not _lies_anything(store, key_of(spec.source.uri)):
-        return SpecError("nothing lies there", where=f"source.uri: {spec.source.uri}", next="check the URI")
-    if found.ignored:
-        return SpecError(
-            f"none of {found.listed} objects fits {spec.source.path!r} and the scope; {named(found.ignored)} "
-            "do not fit the template",
-            where="source.path",
-            next="write the template of the key below source.uri, file name included",
-        )
-    if found.listed == 0:
-        return SpecError(
-            f"nothing below {spec.source.uri} lies in the scope and fits {spec.source.path!r}",
-            where="scope",
-            next="widen start and end, or correct source.path",
-        )
-    return SpecError(
-        f"the scope is empty: none of {found.listed} objects lies in it",
-        where="scope",
-        next="widen start and end, or look at include and exclude",
-    )
-
-
-def _lies_anything(store: ObjectStore, key: str) -> bool:
-    page = store.page(key + "/", folders=True)
-    return bool(page.objects.num_rows or page.folders)

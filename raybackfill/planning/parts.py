@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -17,10 +19,19 @@ from raybackfill.control.planning.templates import PathTemplate
 from raybackfill.errors import SpecError
 from raybackfill.flow.extract import Extract
 from raybackfill.model import Piece
-from raybackfill.planning.discovery import discover, find_format, inspect, plan_objects
+from raybackfill.planning.discovery import Discovered, discover, find_format, inspect, plan_objects
 from raybackfill.sources import Source
-from raybackfill.spec import BackfillSpec, ScopeSpec, SourceSpec, TableSpec, arrow_type
+from raybackfill.spec import (
+    BackfillSpec,
+    ScopeSpec,
+    SourceSpec,
+    StorageSpec,
+    TableSpec,
+    arrow_type,
+    read_spec,
+)
 from raybackfill.storage import ObjectStore
+from raybackfill.storage.meter import Meter
 from raybackfill.table import Table
 from raybackfill.wiring import Stores, make_source
 
@@ -46,12 +57,20 @@ class PlanningParts:
     def lookup_tables(self) -> Mapping[str, LookupTable]:
         return {name: self._lookup(name, table) for name, table in self._spec.transform.tables.items()}
 
+    def lookup_objects(self) -> Sequence[pa.Table]:
+        return [self._discover(table).objects for table in self._spec.transform.tables.values()]
+
+    def _discover(self, table: TableSpec) -> Discovered:
+        store = self._stores.of(table.uri, self._spec.source.storage)
+        template = PathTemplate.parse(table.path, self._spec.source.timezone)
+        types = {column: arrow_type(text) for column, text in table.schema.items()}
+        return discover(store, table.uri, template, Scope(ScopeSpec(), None, "UTC"), types)
+
     def _lookup(self, name: str, table: TableSpec) -> LookupTable:
         """Pin a small table for joins: its objects as they are now, and the schema of all of them."""
         types = {column: arrow_type(text) for column, text in table.schema.items()}
         store = self._stores.of(table.uri, self._spec.source.storage)
-        template = PathTemplate.parse(table.path, self._spec.source.timezone)
-        found = discover(store, table.uri, template, Scope(ScopeSpec(), None, "UTC"), types)
+        found = self._discover(table)
         if found.objects.num_rows == 0:
             raise SpecError("nothing lies there", where=f"transform.tables.{name}.uri: {table.uri}")
         format = find_format(found.keys, table.format)
@@ -97,7 +116,25 @@ def _first_part(piece: Piece) -> Piece:
     return replace(piece, row_groups=(0,), rows=-1) if piece.row_groups else piece
 
 
-def look_at_source(store: ObjectStore, spec: SourceSpec) -> tuple[str, tuple[str, ...], pa.Schema]:
+@dataclass(frozen=True)
+class Look:
+    """What lies at a source: a template that fits its paths, the columns these say, and all columns."""
+
+    template: str
+    path_columns: tuple[str, ...]
+    schema: pa.Schema
+
+
+def look_at(uri: str, root: Path, storage: StorageSpec = StorageSpec()) -> Look:  # noqa: B008 (frozen)
+    """Look at a source before there is a config for it. SpecError where nothing lies there."""
+    document = f"name: look\nsource: {{uri: {json.dumps(uri)}}}\ntarget: {{uri: _raybackfill_look/table}}\n"
+    spec = read_spec(document, where="--source", root=str(root), read_file=lambda name: "")
+    spec = replace(spec, source=replace(spec.source, storage=storage))
+    store = Stores(spec, Meter()).source
+    return Look(*_look_at_source(store, spec.source))
+
+
+def _look_at_source(store: ObjectStore, spec: SourceSpec) -> tuple[str, tuple[str, ...], pa.Schema]:
     """A template that fits the source's paths, the columns that they say, and the schema of all rows."""
     everything = PathTemplate.parse("**", spec.timezone)
     scope = Scope(ScopeSpec(), None, spec.timezone)

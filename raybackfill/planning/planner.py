@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,67 +12,43 @@ import pyarrow.compute as pc
 from raybackfill.code import Code
 from raybackfill.control.planning.aligning import align
 from raybackfill.control.planning.expectation import expected_folders
+from raybackfill.control.planning.identity.keeping import units_again
+from raybackfill.control.planning.layout import Layout
 from raybackfill.control.planning.narrowing import narrowed, refuse_bounds_within_a_piece
-from raybackfill.control.planning.partitioning import Partitioning
-from raybackfill.control.planning.plan import (
-    TARGET_FILES,
-    LookupTable,
-    Plan,
-    Recipe,
-    basis,
-    plan_id,
-    units_table,
-)
+from raybackfill.control.planning.plan import Plan, Recipe, basis, plan_id, units_table
 from raybackfill.control.planning.schemas import Resolution, resolve
-from raybackfill.control.planning.scope import Scope, choose_column
 from raybackfill.control.planning.summary import Findings, summarize
-from raybackfill.control.planning.templates import PathTemplate
-from raybackfill.control.planning.trial import output_schema, refuse_lost_columns, try_row_by_row
+from raybackfill.control.planning.trial import output_schema, try_row_by_row
 from raybackfill.control.planning.units import PlannedObject, plan_units, unit_bytes_max
 from raybackfill.errors import SpecError, UnitError
-from raybackfill.model import Piece, TableFile, Unit
+from raybackfill.model import Piece, Unit
 from raybackfill.paths import PlanPaths, key_of
+from raybackfill.planning import Parts
 from raybackfill.planning.discovery import (
     Discovered,
     Inspected,
-    discover,
     find_format,
     inspect,
     named,
-    nothing_found,
-    object_info,
     partition_ids,
     plan_objects,
+    source_types,
 )
-from raybackfill.sources import Source
+from raybackfill.planning.target import (
+    TableNow,
+    TargetNow,
+    carried_objects,
+    look_at_target,
+    source_objects,
+    table_now,
+)
 from raybackfill.spec import BackfillSpec, arrow_type
 from raybackfill.storage import ObjectStore
-from raybackfill.table import Table, without_empty_files
-from raybackfill.table.view import paths_behind
 
 SAMPLE_ROWS = 2_000
 SAMPLE_OBJECTS_MAX = 8
 # A whole partition where it is not larger: what such a job gives may depend on all rows.
 SAMPLE_PARTITION_ROWS = 200_000
-
-
-class Parts(Protocol):
-    """What the planner needs built: stores, readers by format, and the job to try."""
-
-    source_store: ObjectStore
-    target_store: ObjectStore
-    table: Table
-
-    def reader(self, format: str) -> Source: ...
-
-    def target_reader(self) -> Source: ...
-
-    def lookup_tables(self) -> Mapping[str, LookupTable]: ...
-
-    def sample(self, recipe: Recipe, code: Code, pieces: Sequence[Piece], rows: int) -> pa.Table:
-        """The first rows of the pieces, as the job gets them: `rows` in all, as many of each."""
-
-    def job(self, recipe: Recipe, code: Code) -> Callable[[pa.Table], pa.Table]: ...
 
 
 @dataclass(frozen=True)
@@ -86,83 +62,59 @@ class SourceNow:
     planned: list[PlannedObject]
 
 
-@dataclass(frozen=True)
-class TargetNow:
-    """What the target holds: `files` are those that the plan replaces (TARGET_FILES), `live` their
-    schema, `untouched` how many partitions stay as they are, `folders` all there are, `behind` how many
-    paths do not show the newest version yet."""
-
-    files: pa.Table
-    live: pa.Schema | None
-    untouched: int
-    folders: pa.Array
-    base_version: int
-    behind: int
-
-
-def make_plan(spec: BackfillSpec, parts: Parts, code: Code, as_of: str) -> Plan:
+def make_plan(spec: BackfillSpec, parts: Parts, code: Code, as_of: str, before: Plan | None = None) -> Plan:
     """Look at everything, change nothing. The same spec, code, inputs, target and as-of time give
-    the same plan. SpecError says what cannot work, before any of it is done."""
-    template = PathTemplate.parse(spec.source.path, spec.source.timezone)
-    scope = Scope(spec.scope, choose_column(spec.scope, template), spec.timezone)
-    partitioning = Partitioning(spec.target.partition_by, spec.target.timezone, template)
-    newest = parts.table.newest()
-    listing = parts.table.listing()
-    shown = parts.table.shown(newest, listing)
-    source = _look_at_source(spec, parts, template, scope, shown)
-    files = without_empty_files(listing, shown)
-    behind = paths_behind(parts.table, newest, listing)
-    base_version = newest.number if newest else 0
-    target = _look_at_target(parts, spec, partitioning, scope, files, base_version, behind)
+    the same plan. SpecError says what cannot work, before any of it is done.
+
+    `before`: a plan of the same request, whose units stay where nothing that they read changed.
+    """
+    layout = Layout.of(spec)
+    now = table_now(parts.table)
+    source = _look_at_source(spec, parts, layout, now)
+    target = look_at_target(parts, spec, layout, now)
     recipe = Recipe(
         spec=spec,
         format=source.format,
         file_schema=source.resolution.schema,
         row_schema=_row_schema(source.resolution.schema, source.found.values.schema),
         output_schema=pa.schema([]),
-        scope_column=scope.column,
+        scope_column=layout.scope.column,
         as_of=as_of,
         code_ref=code.ref,
         code_fingerprint=code.fingerprint,
         tables=parts.lookup_tables(),
     )
-    recipe = replace(recipe, output_schema=_output(recipe, parts, code, source, target, partitioning))
-    scope.mask(recipe.output_schema.empty_table())
-    units = _units(recipe, parts, source.planned, target, partitioning)
+    if before is not None and replace(recipe, output_schema=before.recipe.output_schema) == before.recipe:
+        # Columns that every unit was promised to fit do not change with a few objects.
+        recipe = before.recipe
+    else:
+        recipe = replace(recipe, output_schema=_output(recipe, parts, code, source, target, layout))
+    if spec.target.mode == "replace" or layout.scope.can_judge(recipe.output_schema):
+        layout.scope.mask(recipe.output_schema.empty_table())
+    units = _units(recipe, parts, source.planned, target, layout, before)
     table = units_table(units)
     identity = plan_id(recipe, table, target.files, target.base_version)
     uri = PlanPaths(spec.state, spec.name, identity).root
-    findings = _findings(spec, template, source, target, partitioning, scope, units)
+    findings = _findings(spec, source, target, layout, units)
     summary = summarize(identity, uri, recipe, findings)
     return Plan(identity, recipe, target.base_version, table, target.files, summary)
 
 
-def _look_at_source(
-    spec: BackfillSpec,
-    parts: Parts,
-    template: PathTemplate,
-    scope: Scope,
-    shown: Mapping[str, TableFile],
-) -> SourceNow:
-    """`shown`: what the target's paths hold of its newest version. Where the target is read, its empty
-    files are no objects of the source."""
-    types = {name: arrow_type(text) for name, text in spec.source.schema.items()}
-    found = discover(parts.source_store, spec.source.uri, template, scope.with_margin(), types)
-    empty = [parts.table.paths.file(path) for path, file in shown.items() if file.is_empty]
-    if parts.source_store is parts.target_store and empty:
-        found = found.without(empty)
+def _look_at_source(spec: BackfillSpec, parts: Parts, layout: Layout, now: TableNow) -> SourceNow:
+    scope = layout.scope
+    found = source_objects(spec, parts, layout, now)
     if found.objects.num_rows == 0:
-        raise nothing_found(spec, found, parts.source_store)
+        raise _nothing_found(spec, found, parts.source_store)
     found = _in_order(found, spec.order)
     format = find_format(found.keys, spec.source.format)
     reader = parts.reader(format)
     bytes_max = unit_bytes_max(spec.limits.worker_memory)
     inspected = inspect(parts.source_store, reader, found.objects, bytes_max, scope.column)
     how = reader.combine([group.schema for group in inspected.groups])
-    resolution = resolve(inspected.groups, how, types)
+    resolution = resolve(inspected.groups, how, source_types(spec))
     _refuse_conflicts(resolution)
     partitions = partition_ids(found.values, found.objects.num_rows).to_pylist()
-    refuse_bounds_within_a_piece(scope, template, resolution.schema)
+    refuse_bounds_within_a_piece(scope, layout.template, resolution.schema)
     asked = narrowed(scope.with_margin(), resolution.schema)
     planned = list(plan_objects(found.objects, partitions, inspected, asked.may_contain))
     if not planned:
@@ -172,6 +124,35 @@ def _look_at_source(
             next="widen start and end",
         )
     return SourceNow(found, format, inspected, resolution, planned)
+
+
+def _nothing_found(spec: BackfillSpec, found: Discovered, store: ObjectStore) -> SpecError:
+    # Folders out of scope are not listed at all, so an empty listing need not be an empty source.
+    if found.listed == 0 and not _lies_anything(store, key_of(spec.source.uri)):
+        return SpecError("nothing lies there", where=f"source.uri: {spec.source.uri}", next="check the URI")
+    if found.ignored:
+        return SpecError(
+            f"none of {found.listed} objects fits {spec.source.path!r} and the scope; {named(found.ignored)} "
+            "do not fit the template",
+            where="source.path",
+            next="write the template of the key below source.uri, file name included",
+        )
+    if found.listed == 0:
+        return SpecError(
+            f"nothing below {spec.source.uri} lies in the scope and fits {spec.source.path!r}",
+            where="scope",
+            next="widen start and end, or correct source.path",
+        )
+    return SpecError(
+        f"the scope is empty: none of {found.listed} objects lies in it",
+        where="scope",
+        next="widen start and end, or look at include and exclude",
+    )
+
+
+def _lies_anything(store: ObjectStore, key: str) -> bool:
+    page = store.page(key + "/", folders=True)
+    return bool(page.objects.num_rows or page.folders)
 
 
 def _in_order(found: Discovered, order: str) -> Discovered:
@@ -203,47 +184,13 @@ def _row_schema(files: pa.Schema, paths: pa.Schema) -> pa.Schema:
     return pa.schema([*files, *(field for field in paths if field.name not in files.names)])
 
 
-def _look_at_target(
-    parts: Parts,
-    spec: BackfillSpec,
-    partitioning: Partitioning,
-    scope: Scope,
-    files: pa.Table,
-    base_version: int,
-    behind: int,
-) -> TargetNow:
-    folders = pc.replace_substring_regex(files["path"], r"/?[^/]*$", "").combine_chunks()
-    classes = partitioning.classify(folders, scope)
-    foreign = files["path"].filter(pc.equal(classes, "foreign")).to_pylist()
-    if foreign:
-        raise SpecError(
-            f"{len(foreign)} file(s) of the target do not lie as partition_by says: {named(foreign)}",
-            where="target.partition_by",
-            next="say how the table is laid out, or give another target.uri",
-        )
-    files = files.append_column("folder", folders).append_column("scope", classes)
-    replaced = files.filter(pc.is_in(classes, pa.array(["inside", "partial"]))).cast(TARGET_FILES)
-    live = None
-    if replaced.num_rows:
-        info = object_info(_as_objects(replaced.slice(0, 1), spec), 0)
-        live = parts.target_reader().inspect(parts.target_store, info).schema
-    untouched = pc.count_distinct(folders.filter(pc.equal(classes, "outside"))).as_py()
-    return TargetNow(replaced, live, untouched, pc.unique(folders), base_version, behind)
-
-
-def _as_objects(files: pa.Table, spec: BackfillSpec) -> pa.Table:
-    """Files of the target (path, size, tag) as objects of its store."""
-    keys = pc.binary_join_element_wise(key_of(spec.target.uri), files["path"], "/")
-    return pa.table({"key": keys, "size": files["size"], "tag": files["tag"]})
-
-
 def _output(
     recipe: Recipe,
     parts: Parts,
     code: Code,
     source: SourceNow,
     target: TargetNow,
-    partitioning: Partitioning,
+    layout: Layout,
 ) -> pa.Schema:
     """Try the job on a sample: the schema of what it gives holds for every unit."""
     try:
@@ -263,7 +210,7 @@ def _output(
         raise SpecError(
             f"the job's rows do not fit: {error}", where="target.schema", next="let the job give that type"
         ) from error
-    partitioning.file_columns(schema)
+    layout.partitioning.file_columns(schema)
     missing = sorted(set(recipe.spec.target.sort_by) - set(schema.names))
     if missing:
         raise SpecError(
@@ -297,16 +244,18 @@ def _units(
     parts: Parts,
     planned: Sequence[PlannedObject],
     target: TargetNow,
-    partitioning: Partitioning,
+    layout: Layout,
+    before: Plan | None,
 ) -> list[Unit]:
     """Work units over the source, then carry units over partitions that are only partly in scope."""
+    cut = plan_units if before is None else partial(units_again, list(before.units()))
     hashed = basis(recipe)
     bytes_max = unit_bytes_max(recipe.spec.limits.worker_memory)
     whole = recipe.spec.transform.per == "partition"
-    units = list(plan_units(planned, basis=hashed, stage="work", whole_partitions=whole, bytes_max=bytes_max))
-    carried = _carried_objects(recipe, parts, target, partitioning)
+    units = list(cut(planned, basis=hashed, stage="work", whole_partitions=whole, bytes_max=bytes_max))
+    carried = carried_objects(recipe, parts, target, layout)
     return units + list(
-        plan_units(
+        cut(
             carried,
             basis=hashed,
             stage="carry",
@@ -317,33 +266,15 @@ def _units(
     )
 
 
-def _carried_objects(
-    recipe: Recipe, parts: Parts, target: TargetNow, partitioning: Partitioning
-) -> list[PlannedObject]:
-    """The target's files of partitions that are only partly in scope: their other rows are kept."""
-    partial = target.files.filter(pc.equal(target.files["scope"], "partial"))
-    if partial.num_rows == 0:
-        return []
-    objects = _as_objects(partial, recipe.spec)
-    seen = inspect(parts.target_store, parts.target_reader(), objects, 0)
-    columns = partitioning.file_columns(recipe.output_schema)
-    for group in seen.groups:
-        refuse_lost_columns(group.schema, columns, group.example)
-    folders = partial["folder"].combine_chunks().dictionary_encode().indices.to_pylist()
-    return list(plan_objects(objects, folders, seen))
-
-
 def _findings(
     spec: BackfillSpec,
-    template: PathTemplate,
     source: SourceNow,
     target: TargetNow,
-    partitioning: Partitioning,
-    scope: Scope,
+    layout: Layout,
     units: Sequence[Unit],
 ) -> Findings:
-    found = source.found
-    expected = expected_folders(partitioning, spec.target.partition_by, template, found.values)
+    found, partitioning, scope = source.found, layout.partitioning, layout.scope
+    expected = expected_folders(partitioning, spec.target.partition_by, layout.template, found.values)
     if expected is not None:
         # What is read beyond the scope, for its margin, promises no folders.
         within = pc.not_equal(partitioning.classify(expected, scope), "outside")

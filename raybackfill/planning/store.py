@@ -66,10 +66,23 @@ def load_plan(store: ObjectStore, paths: PlanPaths) -> tuple[Plan, bytes]:
         recipe=recipe_from_document(document["recipe"]),
         base_version=document["base_version"],
         units_table=pa.concat_tables(units).cast(UNITS),
-        target_files=_table(store, paths.target_files).cast(TARGET_FILES),
+        target_files=_target_files(_table(store, paths.target_files)),
         summary=document["summary"],
     )
-    return plan, store.read(paths.code).to_pybytes()
+    return plan, load_code(store, paths)
+
+
+def load_code(store: ObjectStore, paths: PlanPaths) -> bytes:
+    """The bundle of the plan's code."""
+    bundle: bytes = store.read(paths.code).to_pybytes()
+    return bundle
+
+
+def _target_files(stored: pa.Table) -> pa.Table:
+    """Plans of earlier versions have counted no rows."""
+    if "rows" not in stored.column_names:
+        stored = stored.append_column("rows", pa.nulls(stored.num_rows, pa.int64()))
+    return stored.cast(TARGET_FILES)
 
 
 def _parquet(table: pa.Table) -> bytes:

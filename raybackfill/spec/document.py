@@ -9,7 +9,7 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from raybackfill.errors import SpecError
-from raybackfill.spec.values import BackfillSpec
+from raybackfill.spec.values import BackfillSpec, TargetSpec
 
 FORMAT = "spec/1"
 
@@ -17,7 +17,10 @@ _FLOAT = "$float"
 _MAP = "$map"
 _PARAMS = "params"
 
-_LATER = {BackfillSpec: frozenset({"verify"})}
+_LATER = {
+    BackfillSpec: frozenset({"verify", "shrink", "publish"}),
+    TargetSpec: frozenset({"allow_duplicates"}),
+}
 """Keys that came after plans of this format were stored: one that lacks them means their defaults."""
 
 

@@ -133,11 +133,11 @@ TARGET = Section(
         Field("partition_by", Partitioning(), "Columns, or folder to template; hive folders.", []),
         Field(
             "mode",
-            Choice(("replace",), ("upsert", "append")),
+            Choice(("replace", "append"), ("upsert",)),
             "What becomes of the rows in scope.",
             "replace",
         ),
-        Field("allow_duplicates", None, "Append without keys."),
+        Field("allow_duplicates", FLAG, "Append, whether the rows are there already or not.", "false"),
         Field(
             "outside_scope", Choice(("error", "filter"), ("quarantine",)), "A row outside the scope.", "error"
         ),
@@ -215,8 +215,13 @@ CONFIG = Section(
         Field("keys", None, "Rows that share a key, and what becomes of them."),
         Field("target", TARGET, "The table that is rebuilt: {uri: ..., partition_by: [...]}", required=True),
         Field("state", PLACE, "Folder of the state; by default _raybackfill beside the target."),
-        Field("publish", Choice(("end",), ("partition", "manual")), "When it is published.", "end"),
-        Field("shrink", None, "How many rows a partition may lose."),
+        Field(
+            "publish",
+            Choice(("end", "manual"), ("partition",)),
+            "When it is published: at the end, or when somebody says so.",
+            "end",
+        ),
+        Field("shrink", SHARE, "A partition that loses more of its rows is refused; 100% allows all.", "50%"),
         Field("order", Choice(("oldest_first", "newest_first")), "What comes first.", "oldest_first"),
         Field("limits", LIMITS, "What the work may use.", {}),
         Field("signals", None, "Measures of production's health that the work obeys."),

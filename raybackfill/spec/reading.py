@@ -13,7 +13,7 @@ from raybackfill.spec.locations import default_state, is_inside, is_skipped, loc
 from raybackfill.spec.moments import read_moment
 from raybackfill.spec.nodes import DEPTH_MAX, SET, MappingNode, Node, Place, ScalarNode, read_nodes, shown
 from raybackfill.spec.secrecy import refuse_secret_text, refuse_secrets
-from raybackfill.spec.shapes import Reading
+from raybackfill.spec.shapes import COMING, Reading
 from raybackfill.spec.values import (
     BackfillSpec,
     CsvSpec,
@@ -106,8 +106,19 @@ def _backfill(config: Reading, root: str, read_file: ReadFile) -> BackfillSpec:
         limits=LimitsSpec(**config["limits"].values),
         retries=RetriesSpec(**config["retries"].values),
         verify=_verify(config["verify"], root, read_file),
+        shrink=config["shrink"],
+        publish=config["publish"],
     )
     _refuse_one_in_another(spec, config)
+    if spec.in_place and target.mode == "append":
+        raise (
+            config["target"]
+            .places["mode"]
+            .error(
+                "append to the source itself would read what it adds",
+                "give another target.uri, or say replace",
+            )
+        )
     return spec
 
 
@@ -136,6 +147,14 @@ _CSV_DEFAULTS = {"delimiter": ",", "header": True, "null": "", "encoding": "utf-
 
 
 def _target(reading: Reading, root: str, timezone: str) -> TargetSpec:
+    appends = reading["mode"] == "append"
+    if appends and not reading["allow_duplicates"]:
+        raise reading.places["mode"].error(
+            f"append adds rows that may be there already, and keys, which would tell, are {COMING}",
+            "say allow_duplicates: true, or mode: replace",
+        )
+    if reading["allow_duplicates"] and not appends:
+        raise reading.places["allow_duplicates"].error("is about mode: append", "leave it out")
     return TargetSpec(
         **reading.without("uri", "storage", "timezone"),
         uri=_location(reading, "uri", root),

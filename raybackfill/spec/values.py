@@ -102,6 +102,8 @@ class PartitionField:
 
 @dataclass(frozen=True, slots=True)
 class TargetSpec:
+    """`mode`: "replace", or "append", which needs `allow_duplicates`: nobody knows what is there already."""
+
     uri: str
     format: str = "parquet"
     partition_by: tuple[PartitionField, ...] = ()
@@ -113,6 +115,7 @@ class TargetSpec:
     file_size: int = 256_000_000
     storage: StorageSpec = StorageSpec()
     timezone: str = "UTC"
+    allow_duplicates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +169,9 @@ class VerifySpec:
 
 @dataclass(frozen=True, slots=True)
 class BackfillSpec:
+    """`shrink` is the share of its rows that a partition may lose; `publish` says when: at the "end", or
+    "manual", when somebody says so."""
+
     name: str
     source: SourceSpec
     target: TargetSpec
@@ -177,6 +183,8 @@ class BackfillSpec:
     limits: LimitsSpec = LimitsSpec()
     retries: RetriesSpec = RetriesSpec()
     verify: VerifySpec = VerifySpec()
+    shrink: float = 0.5
+    publish: str = "end"
 
     @property
     def in_place(self) -> bool:

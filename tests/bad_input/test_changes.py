@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from raybackfill import api
-from raybackfill.errors import RaybackfillError
+from raybackfill.errors import RaybackfillError, TransientError
 from raybackfill.table.view import View
 from tests.bad_input.project import CONFIG, Project, day_rows, explained
 
@@ -22,21 +22,40 @@ def run_plan(project: Project, change: Callable[[], object]) -> api.Run:
     return backfill.run(plan, engine="inline")
 
 
-@pytest.mark.parametrize("gone", [False, True], ids=["changed", "gone"])
-def test_a_source_object(project: Project, gone: bool) -> None:
-    def change() -> None:
-        if gone:
-            (project.root / OBJECT).unlink()
-        else:
-            project.write(OBJECT, day_rows("2025-01-09"))
+def stopped_at_once(project: Project) -> api.Run:
+    """A run that has done nothing yet."""
+    with pytest.raises(TransientError, match="interrupted"):
+        project.load().run(engine="inline", stop_asked=lambda: True)
+    return project.load().newest_run()
 
-    before = project.bytes_of_target()
+
+def change_object(project: Project, gone: bool) -> None:
+    if gone:
+        (project.root / OBJECT).unlink()
+    else:
+        project.write(OBJECT, day_rows("2025-01-09"))
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["changed", "gone"])
+def test_a_source_object_is_found_before_the_run_begins(project: Project, gone: bool) -> None:
     with pytest.raises(RaybackfillError) as caught:
-        run_plan(project, change)
+        run_plan(project, lambda: change_object(project, gone))
+    said = f"1 source object {'gone' if gone else 'changed'}: dt=2025-01-02/orders.parquet"
+    explained(caught.value, "IntegrityError", 4, said, "changed since the plan", "plan again")
+    assert project.load().runs() == []
+    assert project.bytes_of_target() == {}
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["changed", "gone"])
+def test_a_source_object_is_found_when_it_is_opened(project: Project, gone: bool) -> None:
+    run = stopped_at_once(project)
+    change_object(project, gone)
+    with pytest.raises(RaybackfillError) as caught:
+        run.resume(engine="inline")
     explained(
         caught.value, "IntegrityError", 4, OBJECT, "gone" if gone else "changed since the plan", "plan again"
     )
-    assert project.bytes_of_target() == before
+    assert project.bytes_of_target() == {}
     # As is said: what is there now can be planned and run.
     assert project.load().run(engine="inline", new=True).exit_code == 0
     assert len(project.table()) == (2 if gone else 3)
@@ -65,19 +84,45 @@ def one_gone(project: Project) -> None:
 @pytest.mark.parametrize("change", [one_changed, one_more, one_gone])
 def test_a_file_of_the_target(project: Project, change: Callable[[Project], None]) -> None:
     assert project.run().exit_code == 0
-    found: dict[str, bytes] = {}
-
-    def change_and_look() -> None:
-        change(project)
-        found.update(project.bytes_of_target())
-
-    run = run_plan(project, change_and_look)
+    staged = project.load().run(engine="inline", publish=False)
+    change(project)
+    found = project.bytes_of_target()
+    run = staged.resume(engine="inline")
     assert run.exit_code == 4
     assert run.gate is not None
     assert run.gate.name == "target unchanged"
     assert "dt=2025-01-02/" in run.gate.reason
     assert "plan again" in run.gate.next
     assert project.bytes_of_target() == found
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (one_changed, "1 file of the target changed: dt=2025-01-02/part-00000.parquet"),
+        (one_more, "1 file of the target new: dt=2025-01-02/late.parquet"),
+        (one_gone, "1 file of the target gone: dt=2025-01-02/part-00000.parquet"),
+    ],
+)
+def test_a_file_of_the_target_is_found_before_the_run_begins(
+    project: Project, change: Callable[[Project], None], said: str
+) -> None:
+    assert project.run().exit_code == 0
+    with pytest.raises(RaybackfillError) as caught:
+        run_plan(project, lambda: change(project))
+    explained(caught.value, "IntegrityError", 4, said, "changed since the plan", "plan again")
+    assert len(project.load().runs()) == 1
+
+
+def test_a_small_table_for_joins_is_found_before_the_run_begins(project: Project) -> None:
+    project.write("names/a.parquet", pa.table({"shop": ["a", "b"], "name": ["A", "B"]}))
+    query = "select input.*, name from input left join names using (shop)"
+    config = CONFIG + f'transform: {{sql: "{query}", tables: {{names: {{uri: names}}}}}}\n'
+    backfill = project.load(config)
+    plan = backfill.plan()
+    project.write("names/a.parquet", pa.table({"shop": ["a"], "name": ["A"]}))
+    with pytest.raises(RaybackfillError, match=r"1 source object changed: .*names/a\.parquet"):
+        backfill.run(plan, engine="inline")
 
 
 def test_the_job_s_code_is_that_of_the_plan(project: Project) -> None:

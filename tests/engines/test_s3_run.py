@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from raybackfill import api, runs, worker
+from raybackfill import api, worker
 from raybackfill.api import load
 from raybackfill.demo.server import S3Server
+from raybackfill.runs import finding
 from raybackfill.spec.values import StorageSpec
 from raybackfill.storage.meter import KINDS, Meter
 
@@ -89,7 +90,7 @@ def test_every_request_is_one_that_we_counted(
         meters.append(Meter())
         return meters[-1]
 
-    for module in (api, runs, worker):
+    for module in (api, finding, worker):
         monkeypatch.setattr(module, "Meter", counted)
     worker._benches.clear()
     with S3Server() as server:

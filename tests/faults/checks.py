@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from raybackfill.errors import RaybackfillError
 from raybackfill.paths import RunPaths, TablePaths
 from tests.faults.crashes import Death, Kept, Scene, Watched, deaths, keys_of, watched_run
 from tests.stores import this_process
+
+RUN_ID = re.compile(r"orders-\d{8}T\d{6}Z-\w{4}")
 
 Table = dict[str, tuple[list[str], list[tuple[Any, ...]]]]
 """path -> columns with their types, and rows: a table by content and listing."""
@@ -110,7 +113,9 @@ def table_of(store: Any, target: str) -> Table:
     for key in keys_of(store, target):
         table = pq.read_table(pa.BufferReader(store.read(key)))
         columns = [f"{field.name}: {field.type}" for field in table.schema]
-        found[key[len(target) :]] = (columns, [tuple(row.values()) for row in table.to_pylist()])
+        # What is added is named by its run, which is another each time.
+        path = RUN_ID.sub("RUN", key[len(target) :])
+        found[path] = (columns, [tuple(row.values()) for row in table.to_pylist()])
     return found
 
 
@@ -147,11 +152,13 @@ def _replayed(store: Any, paths: RunPaths, entries: Sequence[Mapping[str, Any]])
 
 
 def _first_decisions(entries: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """unit -> the entry that decided it."""
+    """unit -> the entry that decided it, and was not taken back."""
     decided: dict[str, Mapping[str, Any]] = {}
     for entry in entries:
         if entry["kind"] in ("receipt", "split"):
             decided.setdefault(entry["unit"], entry)
+        elif entry["kind"] == "redo":
+            del decided[entry["unit"]]
     return decided
 
 

@@ -131,11 +131,19 @@ class Scene:
         assert gate == self.shape.gate, f"refused by {gate!r}"
 
     def go_on(self) -> Run:
+        run = self._go_on()
+        if self.asked.spec.publish == "manual":
+            assert run.gate or run.status()["state"] in ("staged", "published")
+            return run if run.gate else run.publish(engine="inline", take_over=True)
+        return run
+
+    def _go_on(self) -> Run:
         asked = self.asked
         runs = asked.runs()
         if runs:
             # The driver that died is this very process, so that he seems to live.
-            return runs[0].resume(engine="inline", take_over=True)
+            replans = self.shape.replans
+            return runs[0].resume(engine="inline", take_over=True, replan_changed=replans)
         if self.plan_id:
             return asked.run(asked.open_plan(self.plan_id), engine="inline")
         return asked.run(engine="inline", as_of=AS_OF)

@@ -18,7 +18,9 @@ from raybackfill.engines import OpenWriter
 from raybackfill.engines.inline import InlineEngine
 from raybackfill.errors import RaybackfillError, TransientError, UnitError
 from raybackfill.flow import unit as unit_flow
+from raybackfill.storage.meter import Meter
 from raybackfill.storage.probe import Findings
+from raybackfill.wiring import Stores
 
 Row = tuple[Any, ...]
 PutObject = Callable[[str, bytes], object]
@@ -74,7 +76,8 @@ class Shape:
     made; `begun` leads the run so far before any crash is tried.
     `trouble` gives the errors that each process meets once, by the end of the key that it opens.
     Where `plans`, planning is crashed too; elsewhere the plan is there already. Where `probes`, the
-    stores are probed. `gate` is what refuses the publish at the end. `table`, where it is given, is
+    stores are probed. `gate` is what refuses the publish at the end. Where `replans`, each resume plans
+    again what changed. `table`, where it is given, is
     written by hand: path -> rows.
     """
 
@@ -90,6 +93,7 @@ class Shape:
     plans: bool = False
     probes: bool = False
     gate: str = ""
+    replans: bool = False
     table: Mapping[str, list[Row]] | None = None
 
 
@@ -200,6 +204,25 @@ def stopped_early(asked: Backfill, plan: Plan) -> None:
     assert units["waiting"]
 
 
+def _put(asked: Backfill, path: str, rows: list[Row]) -> None:
+    store = Stores(asked.spec, Meter()).target
+    store.put(f"/lake/{path}", parquet(rows))
+
+
+def stopped_and_changed(asked: Backfill, plan: Plan) -> None:
+    """Some units are staged; then one that is and one that is not get other inputs, one object comes."""
+    stopped_early(asked, plan)
+    for path in ("dt=2025-01-01/f0", "dt=2025-01-02/f1"):
+        _put(asked, f"raw/{path}.parquet", [(id + 5, shop, value) for id, shop, value in RAW[path]])
+    _put(asked, "raw/dt=2025-01-02/f2.parquet", [(220, "a", 1)])
+
+
+def staged_and_overtaken(asked: Backfill, plan: Plan) -> None:
+    """All is staged; then somebody writes into the table, which is found when it is published."""
+    staged_alone(asked, plan)
+    _put(asked, "gold/orders/dt=2025-01-01/late.parquet", [(198, "a", 0), (197, "b", 0)])
+
+
 def staged_alone(asked: Backfill, plan: Plan) -> None:
     assert asked.run(plan, engine="inline", publish=False).status()["state"] == "staged"
 
@@ -261,7 +284,8 @@ SHAPES = (
     ),
     Shape(
         "sql per partition",
-        ORDERS + TOTALS,
+        # Five rows of the first day become two.
+        ORDERS + TOTALS + "shrink: 60%\n",
         daily,
         patches=ONE_OBJECT_A_UNIT | SNAPSHOTS,
         table={
@@ -328,6 +352,23 @@ SHAPES = (
         table={f"{path}.parquet": rows for path, rows in OLD.items()},
     ),
     Shape(
+        "a partition that shrinks is refused",
+        ORDERS + WINDOW,
+        two_days,
+        patches=ONE_OBJECT_A_UNIT | GROUPED,
+        gate="no partition shrinks",
+        table={
+            f"dt=2025-01-01/{name}.parquet": OLD[f"dt=2025-01-01/{name}"] + [(199, "b", 0)]
+            for name in ("part-00000", "written-by-spark")
+        },
+    ),
+    Shape(
+        "rows are added",
+        ORDERS.replace("[dt]", "[dt], mode: append, allow_duplicates: true, file_size: 1B") + WINDOW,
+        daily,
+        patches=ONE_OBJECT_A_UNIT | ONE_BY_ONE | LAST_FIRST,
+    ),
+    Shape(
         "several files a folder",
         ORDERS.replace("[dt]", "[dt], file_size: 1B") + WINDOW,
         daily,
@@ -371,6 +412,49 @@ SHAPES = (
         daily,
         patches=ONE_OBJECT_A_UNIT | ONE_BY_ONE | WRITTEN_ELSEWHERE | SNAPSHOTS,
         begun=stopped_early,
+    ),
+    Shape(
+        "published by hand",
+        ORDERS + OF_ONE_SHOP + "publish: manual\n",
+        two_days,
+        patches=ONE_OBJECT_A_UNIT | ONE_BY_ONE,
+        table={
+            "dt=2025-01-01/part-00000.parquet": [(100, "a", 1)],
+            "dt=2025-01-01/part-00001.parquet": [(171, "b", -2), (199, "b", 0)],
+            "dt=2025-01-01/part-00002.parquet": [(190, "b", -5), (199, "b", 0)],
+            "dt=2025-01-02/part-00000.parquet": [(200, "a", 5)],
+        },
+    ),
+    Shape(
+        "planned again after the source changed",
+        ORDERS + WINDOW,
+        daily,
+        patches=ONE_OBJECT_A_UNIT | ONE_BY_ONE | SNAPSHOTS,
+        begun=stopped_and_changed,
+        replans=True,
+        table={
+            "dt=2025-01-01/part-00000.parquet": [(105, "a", 1), (106, "b", 2)],
+            "dt=2025-01-01/part-00001.parquet": RAW["dt=2025-01-01/f1"],
+            "dt=2025-01-02/part-00000.parquet": RAW["dt=2025-01-02/f0"],
+            "dt=2025-01-02/part-00001.parquet": [(215, "a", 7), (216, "b", 8)],
+            "dt=2025-01-02/part-00002.parquet": [(220, "a", 1)],
+            "dt=2025-01-03/part-00000.parquet": OLD["dt=2025-01-03/part-00000"],
+        },
+    ),
+    Shape(
+        "planned again after the table changed",
+        ORDERS + OF_ONE_SHOP,
+        two_days,
+        patches=ONE_OBJECT_A_UNIT | GROUPED,
+        begun=staged_and_overtaken,
+        replans=True,
+        table={
+            "dt=2025-01-01/part-00000.parquet": [(100, "a", 1)],
+            "dt=2025-01-01/part-00001.parquet": [(197, "b", 0)],
+            "dt=2025-01-01/part-00002.parquet": [(171, "b", -2), (199, "b", 0)],
+            "dt=2025-01-01/part-00003.parquet": [(190, "b", -5), (199, "b", 0)],
+            "dt=2025-01-02/part-00000.parquet": [(200, "a", 5)],
+        },
     ),
     Shape("staged before", ORDERS + WINDOW, daily, begun=staged_alone),
     Shape(

@@ -8,8 +8,8 @@ from typing import Any
 from raybackfill.spec import PartitionField, QuerySpec, ReconcileSpec, VerifySpec
 
 NOT_IN_THIS_VERSION = [
-    *("keys", "shrink", "signals", "schedule", "canary", "expect", "quarantine"),
-    *("budget", "approval", "sensitive", "retention", "owner", "target.allow_duplicates", "limits.ramp"),
+    *("keys", "signals", "schedule", "canary", "expect", "quarantine"),
+    *("budget", "approval", "sensitive", "retention", "owner", "limits.ramp"),
     *("limits.records_per_second", "limits.bytes_per_second", "limits.requests_per_second"),
     *("limits.requests_per_second_per_prefix", "limits.shared"),
 ]
@@ -129,6 +129,9 @@ REFUSED = [
     ("retries.attempts", "0", "0 is not a count"),
     ("retries.breaker", "0.05", "0.05 is not a share"),
     ("retries.breaker", "101%", "101% is not a share"),
+    ("shrink", "0.5", "0.5 is not a share"),
+    ("target.mode", "append", "say allow_duplicates: true, or mode: replace"),
+    ("target.allow_duplicates", "true", "is about mode: append; leave it out"),
     ("verify", "fulll", "fulll is not known; did you mean full? It may be full, sample or none"),
     ("verify", "", "has no value; write one"),
     ("verify", "[full]", "is a list; write one value, or a mapping with read_back"),
@@ -174,7 +177,7 @@ REFUSED = [
         "$URL is not the name of an environment variable; write it like WAREHOUSE_URL",
     ),
     ("order", "random", "random is not known; it may be oldest_first or newest_first"),
-    ("publish", "now", "now is not known; it may be end"),
+    ("publish", "now", "now is not known; it may be end or manual"),
     ("limits", "", "has no value; write a mapping"),
     ("name.first", "a", "name is text, so nothing can be set below it"),
     ("scope..start", "a", "is not a key; write it like scope.start"),

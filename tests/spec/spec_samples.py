@@ -54,7 +54,8 @@ target:
   uri: s3://lake/gold/orders
   format: parquet
   partition_by: {dt: "{ts:%Y-%m-%d}", region: "{region}"}
-  mode: replace
+  mode: append
+  allow_duplicates: true
   outside_scope: filter
   on_empty: remove
   schema: {amount: double}
@@ -69,7 +70,8 @@ target:
     single_writer: false
   timezone: UTC
 state: s3://lake/states
-publish: end
+publish: manual
+shrink: 12.5%
 order: newest_first
 limits: {worker_memory: 2GB, concurrency: 8}
 retries: {attempts: 6, breaker: 2.5%}

@@ -83,6 +83,7 @@ targets = st.builds(
     counts,
     storages,
     texts,
+    allow_duplicates=st.booleans(),
 )
 queries = st.builds(QuerySpec, texts, st.none() | texts, st.none() | texts)
 reconciles = st.builds(ReconcileSpec, queries, queries, st.lists(texts, max_size=2).map(tuple), texts)
@@ -99,6 +100,8 @@ specs = st.builds(
     st.builds(LimitsSpec, counts, st.none() | counts),
     st.builds(RetriesSpec, counts, st.floats(0, 1)),
     st.builds(VerifySpec, texts, st.lists(reconciles, max_size=2).map(tuple)),
+    shrink=st.floats(0, 1),
+    publish=texts,
 )
 
 
@@ -150,6 +153,13 @@ def test_a_document_of_another_version_is_refused(read: Read) -> None:
     del short["source"]["csv"]["null"]
     with pytest.raises(SpecError, match="CsvSpec has other keys than this version: null"):
         spec_from_document(short)
+
+
+def test_a_document_from_before_keys_of_publishing_means_their_defaults(read: Read) -> None:
+    document = spec_document(read())
+    assert (document.pop("shrink"), document.pop("publish")) == (0.5, "end")
+    assert document["target"].pop("allow_duplicates") is False
+    assert spec_from_document(document) == read()
 
 
 def test_a_document_from_before_a_key_came_means_its_default(read: Read) -> None:

@@ -159,6 +159,7 @@ BY_SHAPE = [
     ("target.file_size", "256"),
     ("limits.concurrency", "0"),
     ("retries.breaker", "1.5"),
+    ("shrink", "101%"),
     ("order", "random"),
     ("publish", "now"),
     ("verify", "half"),

@@ -47,9 +47,11 @@ TARGET_FILES = pa.schema(
         pa.field("tag", pa.string()),
         pa.field("folder", pa.string()),
         pa.field("scope", pa.string()),
+        pa.field("rows", pa.int64()),
     ]
 )
-"""The target's files that the plan replaces, as it saw them; scope is "inside" or "partial"."""
+"""The target's files that the plan replaces, as it saw them; scope is "inside" or "partial"; rows are null
+where nobody counted them."""
 
 
 @dataclass(frozen=True)
@@ -205,25 +207,3 @@ def _schema_text(schema: pa.Schema) -> str:
 
 def _schema_from_text(text: str) -> pa.Schema:
     return pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(text)))
-
-
-def difference_of_requests(recipe: Recipe, spec: BackfillSpec, code_fingerprint: str) -> str:
-    """In words, how what is asked now differs from what a plan was made for; "" where it does not."""
-    said = []
-    if recipe.code_fingerprint != code_fingerprint:
-        said.append("the job's code")
-    old, new = _flat(spec_document(recipe.spec)), _flat(spec_document(spec))
-    for key in sorted(old.keys() | new.keys()):
-        if old.get(key) != new.get(key):
-            said.append(f"{key} {old.get(key, 'unset')} -> {new.get(key, 'unset')}")
-    return "; ".join(said)
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, Mapping) or not value:
-        return {prefix: value}
-    return {
-        key: found
-        for name, inner in value.items()
-        for key, found in _flat(inner, f"{prefix}.{name}" if prefix else str(name)).items()
-    }

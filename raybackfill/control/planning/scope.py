@@ -49,6 +49,10 @@ class Scope:
         columns = {*self.spec.include, *self.spec.exclude}
         return columns | {self.column} if self.has_bounds and self.column else columns
 
+    def can_judge(self, schema: pa.Schema) -> bool:
+        """Whether rows of this schema have the columns that `mask` reads."""
+        return self.needs <= set(schema.names)
+
     def mask(self, table: pa.Table) -> pa.BooleanArray:
         """For each row whether it is in scope, never null. SpecError where a column of `needs` is
         missing or of a type that cannot be compared."""

@@ -85,7 +85,7 @@ def summarize(plan_id: str, plan_uri: str, recipe: Recipe, found: Findings) -> d
             "differences": _differences(recipe.output_schema, found.live, _folder_columns(recipe)),
             "base_version": found.base_version,
             "paths_behind": found.behind,
-            **_target_partitions(found),
+            **_target_partitions(found, appends=spec.target.mode == "append"),
         },
         "partitions": {
             "count": found.partitions,
@@ -152,7 +152,8 @@ def _type_of(schema: pa.Schema, name: str) -> str | None:
     return str(schema.field(name).type) if name in schema.names else None
 
 
-def _target_partitions(found: Findings) -> dict[str, int | None]:
+def _target_partitions(found: Findings, *, appends: bool) -> dict[str, int | None]:
+    """None where the paths do not tell which partitions there will be."""
     replaced = pc.unique(found.target_files["folder"])
 
     def absent(folders: pa.Array | None, within: pa.Array | None) -> int | None:
@@ -164,13 +165,21 @@ def _target_partitions(found: Findings) -> dict[str, int | None]:
         folders = found.target_files["folder"].filter(pc.equal(found.target_files["scope"], kind))
         return int(pc.count_distinct(folders).as_py())
 
+    new, more = absent(found.expected, found.target_folders), None
+    if found.expected is not None and new is not None:
+        more = len(found.expected) - new
     return {
-        "partitions_new": absent(found.expected, found.target_folders),
+        "partitions_new": new,
+        "partitions_appended": more if appends else 0,
         "partitions_emptied": absent(replaced, found.expected),
         "partitions_replaced": count("inside"),
         "partitions_carried": count("partial"),
         "partitions_untouched": found.untouched,
         "files_replaced": found.target_files.num_rows,
+        # None where rows may go, and nobody counts them.
+        "rows_replaced": pc.sum(found.target_files["rows"], min_count=0).as_py()
+        if found.target_files["rows"].null_count == 0
+        else None,
     }
 
 

@@ -9,10 +9,14 @@ from itertools import groupby
 import pyarrow as pa
 
 from raybackfill.model import StagedFile, TableFile, Version
-from raybackfill.paths import slot
+from raybackfill.paths import appended, slot
 
 NAMED_MAX = 5
 NOTHING_SHOWN: Mapping[str, TableFile] = {}
+NUMBERED: Mapping[str, str] = {}
+
+TARGET_CHANGED = "target unchanged"
+"""The gate that refuses a publish over files which others changed since the plan."""
 
 PINNED = pa.schema(
     [
@@ -50,25 +54,30 @@ def compose(
     on_empty: str,
     number: int = 1,
     shown: Mapping[str, TableFile] = NOTHING_SHOWN,
+    run_id: str = "",
+    units: Mapping[str, str] = NUMBERED,
 ) -> Composition:
     """Bring together what units staged with what the table holds.
 
     `staged`: attempt -> its files, in the order of the units. `current`: path, size, tag of all
     files under the target now. `shown`: path -> the file of the newest version that is there. `pinned`:
     path, size, tag and folder of the files that the plan replaces, as it saw them. `number` is that of
-    the version. Refused where these changed since, or where a folder would be left without rows.
+    the version. `units` (attempt -> unit) is given where files are added beside those that are there, by
+    names of their run and unit; else they are numbered by folder, and replace all in it. Refused where
+    these changed since, or where a folder would be left without rows.
     """
     replaced = {row["path"]: row for row in pinned.to_pylist()}
     there = {row["path"]: row for row in current.to_pylist()}
     found = {path: row for path, row in there.items() if not (path in shown and shown[path].is_empty)}
-    new = _slots(staged, number)
-    folders = {row["folder"] for row in replaced.values()} | {folder_of(file.path) for file in new}
-    changed = _changed(replaced, found, folders)
+    new = _beside(staged, number, run_id, units) if units else _slots(staged, number)
+    taken = {file.path for file in new} if units else _within(found, new, replaced)
+    changed = _changed(replaced, found, taken)
     if changed:
         return Composition(
-            refused_by="target unchanged",
+            refused_by=TARGET_CHANGED,
             reason=f"files of the target changed since the plan: {named(changed)}",
-            next="plan again, so that what changed is seen: raybackfill run CONFIG --new",
+            next="plan again what changed: raybackfill resume RUN --replan-changed; "
+            "or all of it anew: raybackfill run CONFIG --new",
         )
     if not new and on_empty == "error":
         return Composition(
@@ -141,12 +150,40 @@ def _slots(staged: Mapping[str, Sequence[StagedFile]], number: int) -> list[Tabl
     ]
 
 
+def _beside(
+    staged: Mapping[str, Sequence[StagedFile]], number: int, run_id: str, units: Mapping[str, str]
+) -> list[TableFile]:
+    """Name the files by run and unit: whatever else lies there, the same receipts give the same names."""
+    return [
+        TableFile(
+            appended(file.partition, run_id, units[attempt], index),
+            file.size,
+            file.tag,
+            file.rows,
+            attempt,
+            file.key,
+            number,
+        )
+        for attempt, files in staged.items()
+        for index, file in enumerate(sorted(files, key=lambda file: file.key))
+    ]
+
+
+def _within(
+    found: Iterable[str], new: Iterable[TableFile], replaced: Mapping[str, Mapping[str, object]]
+) -> set[str]:
+    """The paths that lie in the folders of this publish."""
+    folders = {row["folder"] for row in replaced.values()} | {folder_of(file.path) for file in new}
+    return {path for path in found if folder_of(path) in folders}
+
+
 def _changed(
-    replaced: Mapping[str, Mapping[str, object]], found: Mapping[str, Mapping[str, object]], folders: set[str]
+    replaced: Mapping[str, Mapping[str, object]], found: Mapping[str, Mapping[str, object]], taken: set[str]
 ) -> list[str]:
-    """Paths in the folders of this publish that are gone, new, or other than the plan saw them."""
+    """Paths of this publish that are gone, new, or other than the plan saw them; `taken` are those that
+    nobody else may have."""
     gone = [path for path, row in replaced.items() if found.get(path, {}).get("tag") != row["tag"]]
-    new = [path for path in found if path not in replaced and folder_of(path) in folders]
+    new = [path for path in found if path not in replaced and path in taken]
     return sorted(gone + new)
 
 

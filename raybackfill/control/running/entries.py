@@ -29,10 +29,16 @@ def receipt_entry(receipt: Receipt) -> dict[str, Any]:
 
 
 def redo_entry(receipt: Entry, reason: str) -> dict[str, Any]:
-    """An attempt that was decided on counts no more, and its unit is worked on again: what it staged is
-    not what its receipt says. `receipt` is the entry that decided on it, so that its counts can be taken
-    back."""
+    """An attempt that was decided on counts no more, and its unit, if it is still planned, is worked on
+    again: what it staged is not what its receipt says, or what it read has changed. `receipt` is the
+    entry that decided on it, so that its counts can be taken back."""
     return {"kind": "redo", "unit": receipt["unit"], "receipt": dict(receipt), "reason": reason}
+
+
+def replanned_entry(plan_id: str) -> dict[str, Any]:
+    """The run goes on under another plan, over what changed since its own. Decisions on units that this
+    one does not have are taken back in the same object."""
+    return {"kind": "replanned", "plan": plan_id}
 
 
 def verified_entry(summary: Mapping[str, Any], requests: Mapping[str, int]) -> dict[str, Any]:

@@ -69,7 +69,8 @@ class Ledger:
     them, `seals` it to the checksum of its receipt. There may be a million units: what else a receipt
     says is added up, and lies in full with the staged files. An attempt in `rejected` (with the reason)
     was decided on and counts no more. `verified` is what was last found of the staged files, if nothing
-    was staged since. `before` is the state that the run came from.
+    was staged since. `before` is the state that the run came from. `plan` is the ID of the plan that the
+    run goes on under, where that is not the one that it began with.
     """
 
     state: str = "running"
@@ -92,6 +93,8 @@ class Ledger:
     verified: dict[str, Any] = field(default_factory=dict)
     splits: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     failed: dict[str, Failure] = field(default_factory=dict)
+    plan: str = ""
+    replans: int = 0
 
     def apply(self, entry: Mapping[str, Any]) -> None:
         kind = entry["kind"]
@@ -103,6 +106,8 @@ class Ledger:
             self._split(entry)
         elif kind == "redo":
             self._redo(entry)
+        elif kind == "replanned":
+            self._replanned(entry["plan"])
         elif kind == "verified":
             self.verified = dict(entry["summary"])
             self._count(entry)
@@ -202,6 +207,13 @@ class Ledger:
         self.bytes_read -= receipt["bytes_read"]
         self.bytes_staged -= receipt["bytes_staged"]
         self.files -= receipt["files"]
+
+    def _replanned(self, plan: str) -> None:
+        """Under the new plan attempts at what failed begin anew."""
+        self.plan = plan
+        self.replans += 1
+        self.failed = {}
+        self.verified = {}
 
     def _split(self, entry: Mapping[str, Any]) -> None:
         unit = entry["unit"]

@@ -33,7 +33,9 @@ def run_status(
     published = ledger.is_published
     return {
         "format": "run/1",
-        **{name: run[name] for name in ("run_id", "run_uri", "plan_id", "backfill")},
+        **{name: run[name] for name in ("run_id", "run_uri")},
+        "plan_id": ledger.plan or run["plan_id"],
+        "backfill": run["backfill"],
         "state": ledger.state,
         "held_by": [{"kind": "stopped", "reason": ledger.reason, "since": last_at}] if ledger.reason else [],
         "driver": _driver(ledger, last_at),
@@ -49,6 +51,7 @@ def run_status(
         "bytes": {"read": ledger.bytes_read, **_moved(ledger.bytes_staged, published)},
         "files": _moved(ledger.files, published),
         "requests": ledger.requests,
+        "replans": ledger.replans,
         "resumes": max(ledger.drivers - 1, 0),
         "attempts": ledger.attempts,
         "retries": max(ledger.attempts - len(ledger.decided) - len(ledger.failed), 0),
@@ -143,4 +146,6 @@ def _next(ledger: Ledger, uri: str) -> str:
         return f"raybackfill rollback {uri}"
     if ledger.state in FINAL:
         return f"raybackfill status {uri}"
+    if ledger.state == "staged":
+        return f"raybackfill publish {uri}"
     return f"raybackfill resume {uri}" + (" --retry-failed" if ledger.set_aside else "")

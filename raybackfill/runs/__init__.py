@@ -1,13 +1,11 @@
-"""Runs as they lie in the state folder: made once, found again, and carried out."""
+"""Runs as they lie in the state folder: opened, and carried out."""
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,8 +13,9 @@ from raybackfill.assembly import Assembly
 from raybackfill.checkpoint import Checkpoint
 from raybackfill.checkpoint.recorder import LocalSender, Recorder
 from raybackfill.clock import system_clock
+from raybackfill.control.planning.identity.words import in_words
 from raybackfill.control.planning.plan import Plan, recipe_document
-from raybackfill.control.proving.composition import pinned_again
+from raybackfill.control.proving.composition import TARGET_CHANGED, pinned_again
 from raybackfill.control.proving.gate import Gate
 from raybackfill.control.proving.verification import Verification
 from raybackfill.control.running.ledger import FINAL, Ledger
@@ -27,22 +26,29 @@ from raybackfill.driver import Job, carry_out
 from raybackfill.engines import Engine
 from raybackfill.errors import FencedError, IntegrityError, RaybackfillError, SpecError, TransientError
 from raybackfill.flow.publish import Publication
+from raybackfill.model import Version
 from raybackfill.observe import Listener, Several
 from raybackfill.observe.presence import Presence, last_sign
-from raybackfill.paths import PlanPaths, RunPaths, TablePaths, key_of, parent, runs
+from raybackfill.paths import PlanPaths, RunPaths, TablePaths, key_of, parent
+from raybackfill.planning.identity import difference, source_prefix
+from raybackfill.planning.replanning import planned_again
 from raybackfill.planning.store import load_plan
 from raybackfill.proving import Proof, Proving
-from raybackfill.spec import BackfillSpec, spec_document
-from raybackfill.storage import ObjectInfo, ObjectStore
-from raybackfill.storage.listing import list_folders
+from raybackfill.spec import spec_document
+from raybackfill.storage import ObjectInfo
 from raybackfill.storage.meter import KINDS, Meter
 from raybackfill.storage.probe import probe
 from raybackfill.table import Table
-from raybackfill.version import VERSION
+from raybackfill.table.view import repair_view
 from raybackfill.wiring import Stores, make_engine
 from raybackfill.worker import UnitWork, WriterOpening, new_writer
 
 FORMAT = "run/1"
+# So often a run plans again because others changed the table: then somebody should know why they do.
+REPLANS_MAX = 3
+
+Drive = Callable[["OpenedRun"], Version | Gate | None]
+"""Carries a run out."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,24 @@ class OpenedRun:
                 f"or take over now: raybackfill resume {self.uri} --take-over",
             )
 
+    def refuse_unstaged(self) -> None:
+        """SpecError where it is not all there that would be published, or not to be published any more."""
+        ledger = self.checkpoint().ledger
+        if ledger.state in FINAL:
+            raise SpecError(
+                f"a run that is {ledger.state} is not published again",
+                where=self.paths.run_id,
+                next="start another: raybackfill run CONFIG",
+            )
+        units = self.plan.units_table["unit"].to_pylist()
+        waiting = [leaf for unit in units for leaf in ledger.leaves(unit) if leaf not in ledger.decided]
+        if waiting:
+            raise SpecError(
+                f"{len(waiting)} unit(s) are not staged yet, and only all of them are published",
+                where=self.paths.run_id,
+                next=f"raybackfill resume {self.uri}",
+            )
+
     def look_at_stores(self) -> tuple[datetime | None, list[str]]:
         """Try what safety needs of the stores that are written. The time by the state's store, and in
         words what a store lacks without harm. SpecError where one lacks what safety needs."""
@@ -122,16 +146,20 @@ class OpenedRun:
         take_over: bool = False,
         retry_failed: bool = False,
         redo: Mapping[str, str] | None = None,
-    ) -> Gate | None:
-        """Drive it from where it is to its end. A gate that refuses the publish is given back; a driver
-        that lives is not disturbed (FencedError) unless `take_over`. `redo`: units (with the attempt that
-        was decided on) that are worked on again first."""
+        replan_changed: bool = False,
+    ) -> tuple[OpenedRun, Gate | None]:
+        """Drive it from where it is to its end. Gives the run, under the plan that it has by then, and the
+        gate that refused the publish, if one did; a driver that lives is not disturbed (FencedError)
+        unless `take_over`. `redo`: units (with the attempt that was decided on) that are worked on again
+        first. `replan_changed`: what changed since the plan is planned again first, and a few times more
+        if others keep changing the table."""
         clock = system_clock()
         now, missing = self.look_at_stores()
         if not take_over:
             self.refuse_live(now)
         for lack in missing:
             listener.say(f"the store has no {lack}")
+        repair_view(self.table(), listener.say)
         driver = clock.new_id()
         checkpoint = self.checkpoint()
         taken_back = self.proving().redo(redo, checkpoint) if redo else []
@@ -140,12 +168,15 @@ class OpenedRun:
         listener = Several([listener, presence])
         with presence:
             local.begin(clock.now())
-            listener.began(self.document, self.plan, checkpoint.ledger)
-            job = self._job(Recorder(checkpoint, driver, local, clock), local, driver)
-            try:
-                ended = carry_out(
-                    job,
-                    lambda: self._engine(engine, address, workers),
+            recorder = Recorder(checkpoint, driver, local, clock)
+            # Another driver may have planned again after this one looked.
+            run = self._under(checkpoint.ledger)
+            listener.began(run.document, run.plan, checkpoint.ledger)
+
+            def drive(run: OpenedRun) -> Version | Gate | None:
+                return carry_out(
+                    run._job(recorder, local, driver),
+                    lambda: run._engine(engine, address, workers),
                     clock,
                     listener,
                     publish=publish,
@@ -153,9 +184,53 @@ class OpenedRun:
                     stop_asked=stop_asked,
                     redo=taken_back,
                 )
+
+            try:
+                if replan_changed:
+                    run, ended = run._replanning(drive, recorder, listener)
+                else:
+                    ended = drive(run)
             except RaybackfillError as error:
                 raise self._with_next(error) from error.__cause__
-        return ended if isinstance(ended, Gate) else None
+        return run, self._named(ended) if isinstance(ended, Gate) else None
+
+    def _replanning(
+        self, drive: Drive, recorder: Recorder, listener: Listener
+    ) -> tuple[OpenedRun, Version | Gate | None]:
+        """Plan again what changed, and drive; once more where the table changed in between."""
+        run = self
+        for _ in range(REPLANS_MAX):
+            run = run._replanned(recorder, listener)
+            ended = drive(run)
+            if not isinstance(ended, Gate) or ended.name != TARGET_CHANGED:
+                break
+        return run, ended
+
+    def _replanned(self, recorder: Recorder, listener: Listener) -> OpenedRun:
+        """The run under a plan over what is there now, where something changed; its journal says so. Once
+        its version stands, nothing is planned again: the source may be the table itself."""
+        if self.table().version_of(self.paths.run_id, self.plan.base_version) is not None:
+            return self
+        # What a publish left undone that was cut off is to be seen as it was meant.
+        repair_view(self.table(), listener.say)
+        made, entries = planned_again(self.plan, recorder.ledger, self.stores, self.proving())
+        if entries:
+            found = in_words(difference(self.plan, made, self.stores), source_prefix(made))
+            listener.say(f"planned again, as {made.id}: {found}")
+            recorder.hand_in(*entries)
+            recorder.settle()
+        return replace(self, plan=made)
+
+    def _under(self, ledger: Ledger) -> OpenedRun:
+        """The run under the plan that its journal says."""
+        if ledger.plan in ("", self.plan.id):
+            return self
+        paths = PlanPaths(self.paths.state, self.paths.name, ledger.plan)
+        return replace(self, plan=load_plan(self.stores.state, paths)[0])
+
+    def _named(self, gate: Gate) -> Gate:
+        """With the run in the next step: whoever decides did not know which it was."""
+        return replace(gate, next=gate.next.replace("resume RUN", f"resume {self.uri}"))
 
     def _job(self, recorder: Recorder, local: LocalSender, driver: str) -> Job:
         spec = self.plan.recipe.spec
@@ -204,6 +279,11 @@ class OpenedRun:
         """Whoever raised it did not know which run it was."""
         if isinstance(error, TransientError) and not error.next:
             error.next = "raybackfill resume RUN"
+        if isinstance(error, IntegrityError) and error.exit_code == 4 and self.paths.root not in error.where:
+            error.next = (
+                "plan again what changed: raybackfill resume RUN --replan-changed; "
+                "or all of it anew: raybackfill run CONFIG --new"
+            )
         error.next = error.next.replace("resume RUN", f"resume {self.uri}")
         return error
 
@@ -225,86 +305,13 @@ class OpenedRun:
             pinned=pinned,
             units={leaf: ledger.decided[leaf] for unit in units for leaf in ledger.leaves(unit)},
             write_empty=self.write_empty,
+            shrink=self.plan.recipe.spec.shrink,
+            appends=self.plan.recipe.spec.target.mode == "append",
         )
 
     def write_empty(self, key: str, stamp: str) -> ObjectInfo:
         """A file of the target without rows, in the state."""
         return Assembly(self.plan.recipe, self.stores, b"", self.paths.run_id).write_empty(key, stamp)
-
-
-def create_run(store: ObjectStore, spec: BackfillSpec, plan: Plan, at: str, suffix: str) -> OpenedRun:
-    """Make the run's folder and its run.json, once."""
-    stamp = datetime.fromisoformat(at).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    run_id = f"{spec.name}-{stamp}-{suffix}"
-    paths = RunPaths(key_of(spec.state), spec.name, run_id)
-    document = {
-        "format": FORMAT,
-        "run_id": run_id,
-        "run_uri": f"{runs(spec.state, spec.name)}/{run_id}",
-        "plan_id": plan.id,
-        "backfill": spec.name,
-        "created_at": at,
-        "version": VERSION,
-    }
-    store.put(paths.run, json.dumps(document).encode(), create=True)
-    return OpenedRun(paths, plan, Stores(spec, Meter()), document)
-
-
-def open_run_at(store: ObjectStore, uri: str) -> OpenedRun:
-    """SpecError where no run lies there."""
-    segments = key_of(uri).split("/")
-    if len(segments) < 4 or segments[-2] != "runs":
-        raise SpecError(
-            "this is not the URI of a run",
-            where=uri,
-            next="it looks like STATE/NAME/runs/RUN_ID; list them: raybackfill list CONFIG",
-        )
-    paths = RunPaths.of_root(key_of(uri))
-    if store.head(paths.run) is None:
-        raise SpecError("no run lies there", where=uri, next="list them: raybackfill list CONFIG")
-    document = json.loads(store.read(paths.run).to_pybytes())
-    if document.get("format") != FORMAT:
-        raise IntegrityError(
-            f"the run's format is {document.get('format')!r}, this version reads {FORMAT}",
-            where=paths.run,
-            next="use the version of raybackfill that wrote it",
-        )
-    plan, _ = load_plan(store, PlanPaths(paths.state, paths.name, document["plan_id"]))
-    return OpenedRun(paths, plan, Stores(plan.recipe.spec, Meter()), document)
-
-
-def run_uris(store: ObjectStore, state: str, name: str) -> list[str]:
-    """The newest first. A run's ID holds the second of its making; of several made within one, their
-    documents tell."""
-    root = runs(state, name)
-    found = list_folders(store, key_of(root) + "/")
-    names = [folder.rstrip("/").rsplit("/", 1)[1] for folder in found]
-    seconds = Counter(name.rpartition("-")[0] for name in names)
-
-    def made(name: str) -> tuple[str, str]:
-        second = name.rpartition("-")[0]
-        paths = RunPaths.of_root(key_of(f"{root}/{name}"))
-        return second, _created_at(store, paths) if seconds[second] > 1 else ""
-
-    return [f"{root}/{name}" for name in sorted(names, key=made, reverse=True)]
-
-
-def _created_at(store: ObjectStore, paths: RunPaths) -> str:
-    if store.head(paths.run) is None:
-        return ""
-    return str(json.loads(store.read(paths.run).to_pybytes())["created_at"])
-
-
-def newest_runs(store: ObjectStore, spec: BackfillSpec) -> Iterator[OpenedRun]:
-    """The newest first. On a disk, a crash while a run was being made leaves a folder with nothing in it:
-    that is no run."""
-    for uri in run_uris(store, spec.state, spec.name):
-        if store.head(RunPaths.of_root(key_of(uri)).run) is not None:
-            yield open_run_at(store, uri)
-
-
-def newest_run(store: ObjectStore, spec: BackfillSpec) -> OpenedRun | None:
-    return next(newest_runs(store, spec), None)
 
 
 def _since_last(meter: Meter) -> Callable[[], dict[str, int]]:
