@@ -14,9 +14,10 @@ from tests.faults.shapes import (
     Row,
     Shape,
     daily,
+    staged_alone,
 )
 
-FIRST = ORDERS.replace("orders\n", "first\n", 1)
+FIRST = ORDERS.replace("orders\n", "first\n", 1) + "shrink: 100%\n"
 THIRD_DAY = "scope: {start: 2025-01-03, end: 2025-01-04}\n"
 TOTALS_BY_DAY: dict[str, list[Row]] = {
     "dt=2025-01-01/part-00000.parquet": [(100, "a", 4), (101, "b", 6)],
@@ -44,6 +45,7 @@ PUBLISHES = (
         "beside a publish that was cut off",
         ORDERS + WINDOW,
         daily,
+        begun=staged_alone,
         cut_off=FIRST + THIRD_DAY.replace("01-03", "01-02").replace("01-04", "01-05"),
         gate="target unchanged",
     ),

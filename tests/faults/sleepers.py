@@ -51,7 +51,13 @@ def steps_of_publish(scene: Scene, start: Kept, *, keeps_conditions: bool) -> li
 
 def published_over(newer: Scene) -> Callable[[], object]:
     """What a newer run does meanwhile: it finishes the sleeper's publish, and publishes over it."""
-    return lambda: newer.asked.run(engine="inline", as_of=AS_OF)
+
+    def act() -> object:
+        run = newer.asked.run(engine="inline", as_of=AS_OF)
+        assert run.gate is None, run.gate
+        return run
+
+    return act
 
 
 def taken_back(scene: Scene) -> Callable[[], object]:
@@ -59,7 +65,9 @@ def taken_back(scene: Scene) -> Callable[[], object]:
 
     def act() -> object:
         run = scene.asked.newest_run().resume(engine="inline", take_over=True)
-        return run.rollback(take_over=True)
+        ended = run.rollback(take_over=True)
+        assert ended.gate is None, ended.gate
+        return ended
 
     return act
 

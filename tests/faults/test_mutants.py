@@ -42,12 +42,12 @@ def keeps_again_what_lies_there(patch: Patch) -> None:
     """A publish that is repeated takes its backup once more."""
     once = View.bring
 
-    def bring(view: View) -> Left:
+    def bring(view: View, listing: Any = None) -> Left:
         for file in view._version.retired:
             path = view._table.paths.file(file.path)
             if not file.is_empty and view._table.store.head(path):
                 view._table.store.copy(path, view._run.previous(view._version.number, file.path))
-        return once(view)
+        return once(view, listing)
 
     patch.setattr(View, "bring", bring)
 
