@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 from raybackfill.control.planning.plan import Plan
 from raybackfill.control.proving.gate import Gate
 from raybackfill.control.proving.verification import verify_document
+from raybackfill.endings.clean import clean
 from raybackfill.endings.close import close
 from raybackfill.endings.rollback import rollback
 from raybackfill.errors import SpecError
@@ -169,6 +170,11 @@ class Run:
         stopped is given up so. Safe to repeat."""
         close(self._opened, listener or Silent(), take_over=take_over)
         return Run(self._opened)
+
+    def clean(self, *, apply: bool = False) -> dict[str, Any]:
+        """What its attempts left that nobody can need any more (the document of `clean --json`); with
+        `apply` it is removed. A run may be open, and worked on meanwhile."""
+        return clean([self._opened], apply=apply)
 
     def _proved(self, proof: Proof, repaired: int) -> dict[str, Any]:
         status = self.status()
