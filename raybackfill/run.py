@@ -165,7 +165,7 @@ class Run:
         return Run(self._opened, rollback(self._opened, listener or Silent(), take_over=take_over))
 
     def close(self, *, listener: Listener | None = None, take_over: bool = False) -> Run:
-        """Let go of what it staged and replaced: then it can neither be taken back nor looked at again, and
+        """Let go of what it staged and replaced: then it cannot be taken back, and
         readers of older versions no longer find their files. The table stays as it is. A run that
         stopped is given up so. Safe to repeat."""
         close(self._opened, listener or Silent(), take_over=take_over)
