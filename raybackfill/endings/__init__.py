@@ -31,7 +31,8 @@ def recording(run: OpenedRun, listener: Listener, *, take_over: bool) -> Iterato
         yield Recorder(checkpoint, driver, local, clock), missing
 
 
-def enter(recorder: Recorder, state: str, *, reason: str = "", version: int | None = None) -> None:
+def enter(recorder: Recorder, state: str, *, version: int | None = None) -> None:
+    """Record the run's new state. A move that cannot be is refused before it is written."""
     recorder.ledger.check_move(state)
-    recorder.hand_in(state_entry(state, reason=reason, version=version))
+    recorder.hand_in(state_entry(state, version=version))
     recorder.settle()

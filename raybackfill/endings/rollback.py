@@ -37,7 +37,7 @@ def roll_back(recorder: Recorder, table: Table, run: Published, say: Say, at: st
     say("rolling back")
     made = take_back(table, run, epoch=recorder.ledger.epoch, at=at)
     if isinstance(made, Gate):
-        enter(recorder, "published", reason=made.reason)
+        enter(recorder, "published")
         return made
     View(table, made).publish(say)
     enter(recorder, "rolled_back", version=made.number)

@@ -109,8 +109,10 @@ def _composition(
     publication: Publication,
 ) -> Composition:
     staged = {attempt: receipt.files for attempt, receipt in receipts.items()}
-    left = repair_view(table)
     listing = table.listing()
+    left = repair_view(table, listing=listing)
+    if left.looked_at:
+        listing = table.listing()
     composition = compose(
         staged,
         listing,

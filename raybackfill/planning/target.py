@@ -47,17 +47,20 @@ class TargetNow:
 @dataclass(frozen=True)
 class TableNow:
     """What lies under the target: `files` (path, size, tag) without empty files of ours, which are
-    nobody's rows; `shown`: path -> the file of the newest version (`number`) that is there."""
+    nobody's rows; `shown`: path -> the file of the newest version (`number`) that is there; `behind`: how
+    many paths do not show it yet."""
 
     number: int
     files: pa.Table
     shown: Mapping[str, TableFile]
+    behind: int
 
 
 def table_now(table: Table) -> TableNow:
     newest, listing = table.newest(), table.listing()
     shown = table.shown(newest, listing)
-    return TableNow(newest.number if newest else 0, without_empty_files(listing, shown), shown)
+    behind = paths_behind(table, newest, listing)
+    return TableNow(newest.number if newest else 0, without_empty_files(listing, shown), shown, behind)
 
 
 def source_objects(spec: BackfillSpec, parts: Parts, layout: Layout, now: TableNow) -> Discovered:
@@ -80,8 +83,7 @@ def look_at_target(parts: Parts, spec: BackfillSpec, layout: Layout, now: TableN
         live = parts.target_reader().inspect(parts.target_store, info).schema
     folders = files["folder"].combine_chunks()
     untouched = pc.count_distinct(folders.filter(pc.equal(files["scope"], "outside"))).as_py()
-    behind = paths_behind(parts.table)
-    return TargetNow(replaced, live, untouched, pc.unique(folders), now.number, behind)
+    return TargetNow(replaced, live, untouched, pc.unique(folders), now.number, now.behind)
 
 
 def _with_rows(files: pa.Table, shown: Mapping[str, TableFile], parts: Parts, spec: BackfillSpec) -> pa.Table:

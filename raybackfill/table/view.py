@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from raybackfill.checkpoint import Checkpoint
 from raybackfill.control.proving.slots import Content, Slot, Step, came_back, next_step, not_shown, slots
 from raybackfill.control.running.ledger import FINAL
@@ -32,10 +34,12 @@ def say_nothing(text: str) -> None:
 @dataclass(frozen=True)
 class Left:
     """The paths that were not brought to the version: `foreign` hold what somebody else put there;
-    of `lost` the file that the version names lies nowhere any more."""
+    of `lost` the file that the version names lies nowhere any more. `looked_at`: how many were to be
+    brought."""
 
     foreign: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    looked_at: int = 0
 
 
 class View:
@@ -74,18 +78,20 @@ class View:
             next="publish again: raybackfill resume RUN",
         )
 
-    def bring(self) -> Left:
-        """Bring each path that the version changes, and what is not brought."""
-        waiting = set(self.waiting())
+    def bring(self, listing: pa.Table | None = None) -> Left:
+        """Bring each path that the version changes, and what is not brought. `listing`: what lies there, if
+        that is known."""
+        waiting = set(self.waiting(listing))
         found = in_parallel(self._brought, [slot for slot in slots(self._version) if slot.path in waiting])
         return Left(
             tuple(slot.path for slot, why in found if why == FOREIGN),
             tuple(slot.path for slot, why in found if why == LOST),
+            len(found),
         )
 
-    def waiting(self) -> list[str]:
+    def waiting(self, listing: pa.Table | None = None) -> list[str]:
         """The paths that the version changes and that do not show it."""
-        listing = self._table.listing()
+        listing = self._table.listing() if listing is None else listing
         there = {row["path"]: Content(row["tag"], row["size"]) for row in listing.to_pylist()}
         shown = self._table.shown(self._version, listing)
         return [
@@ -110,9 +116,8 @@ class View:
         # A run that is being taken back may have made a version that nobody has shown yet.
         return Checkpoint(store, self._run).ledger.state in FINAL - {"rolling_back"}
 
-    def revived(self) -> list[Slot]:
+    def revived(self, listing: pa.Table) -> list[Slot]:
         """The paths at which a file of an older version came back after newer ones had replaced it."""
-        listing = self._table.listing()
         there = {row["path"]: Content(row["tag"], row["size"]) for row in listing.to_pylist()}
         shown = self._table.shown(self._version, listing)
         found = [path for path in not_shown(self._version, there, shown) if path in there]
@@ -227,46 +232,42 @@ FOREIGN = "foreign"
 LOST = "lost"
 
 
-def repair_view(table: Table, say: Say = say_nothing) -> Left:
+def repair_view(table: Table, say: Say = say_nothing, listing: pa.Table | None = None) -> Left:
     """Bring the paths to the newest version, whoever made it: so nobody waits for a run that died within
-    its publish. What somebody else changed since is left to its owner, and said."""
+    its publish. What somebody else changed since is left to its owner, and said. `listing`: what lies
+    there, if that is known."""
     newest = table.newest()
     if newest is None:
         return Left()
     view = View(table, newest)
+    listing = table.listing() if listing is None else listing
     if view.was_shown():
-        return _repair_revived(view, newest, say)
-    waiting = view.waiting()
-    if waiting:
-        say(f"{len(waiting)} path(s) do not show version {newest.number} yet: bringing them to it")
-    left = view.bring()
-    _say_foreign(left.foreign, newest, say)
+        return _repair_revived(view, newest, listing, say)
+    left = view.bring(listing)
+    if left.looked_at:
+        say(f"{left.looked_at} path(s) did not show version {newest.number} of run {newest.run_id} yet")
+    for path in left.foreign:
+        say(f"{path} was changed by somebody else since version {newest.number}: it is left as it is")
     if not left.lost:
         view.note_as_shown()
     return left
 
 
-def _repair_revived(view: View, newest: Version, say: Say) -> Left:
-    revived = view.revived()
+def _repair_revived(view: View, newest: Version, listing: pa.Table, say: Say) -> Left:
+    revived = view.revived(listing)
     if revived:
         say(f"{len(revived)} path(s) show a file of before version {newest.number}: bringing them to it")
     found = in_parallel(view.repair, revived)
     lost = tuple(slot.path for slot, why in found if why == LOST)
     for path in lost:
         say(f"{path} shows a file of before version {newest.number}, and the file of that version is gone")
-    return Left(lost=lost)
+    return Left(lost=lost, looked_at=len(revived))
 
 
-def _say_foreign(paths: Sequence[str], newest: Version, say: Say) -> None:
-    for path in paths:
-        say(f"{path} was changed by somebody else since version {newest.number}: it is left as it is")
-
-
-def paths_behind(table: Table) -> int:
+def paths_behind(table: Table, newest: Version | None, listing: pa.Table) -> int:
     """How many paths do not show the newest version, because its publish was cut off, or because a file of
     an older one came back."""
-    newest = table.newest()
     if newest is None:
         return 0
     view = View(table, newest)
-    return len(view.revived() if view.was_shown() else view.waiting())
+    return len(view.revived(listing) if view.was_shown() else view.waiting(listing))

@@ -127,7 +127,7 @@ def what_is_replaced_is_not_kept(patch: pytest.MonkeyPatch) -> None:
 
 
 def nobody_finishes_what_others_left(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(publish, "repair_view", lambda table: Left())
+    patch.setattr(publish, "repair_view", lambda *_, **__: Left())
 
 
 def a_version_is_put_over_another(patch: pytest.MonkeyPatch) -> None:

@@ -302,8 +302,26 @@ def test_copies_carry_their_conditions(s3: S3Store, s3_bucket: str) -> None:
     original = stamped_object(s3, f"{s3_bucket}/original", b"x")
     s3.copy(original.key, f"{s3_bucket}/copy")
     s3.copy(original.key, f"{s3_bucket}/created", create=True)
-    assert [headers.get("If-None-Match") for headers in sent] == [None, "*"]
-    assert [headers["x-amz-copy-source-if-match"] for headers in sent] == [original.tag] * 2
+    s3.copy(original.key, f"{s3_bucket}/copy", tag=original.tag, replaces=original.tag)
+    assert [headers.get("If-None-Match") for headers in sent] == [None, "*", None]
+    assert [headers.get("If-Match") for headers in sent] == [None, None, original.tag]
+    assert [headers["x-amz-copy-source-if-match"] for headers in sent] == [original.tag] * 3
+
+
+def test_copies_in_parts_carry_them_to_the_last_step(s3: S3Store, s3_bucket: str, small_copies: None) -> None:
+    sent: list[dict[str, Any]] = []
+    events = s3._client._client.meta.events
+    events.register(
+        "before-call.s3.CompleteMultipartUpload", lambda params, **_: sent.append(dict(params["headers"]))
+    )
+    original = stamped_object(s3, f"{s3_bucket}/original", b"x" * (FIVE_MIB + 1))
+    there = stamped_object(s3, f"{s3_bucket}/there", b"old")
+    assert s3.copy(original.key, f"{s3_bucket}/created", create=True) is not None
+    assert s3.copy(original.key, there.key, replaces=there.tag) is not None
+    assert [(headers.get("If-None-Match"), headers.get("If-Match")) for headers in sent] == [
+        ("*", None),
+        (None, there.tag),
+    ]
 
 
 def test_the_probe_tries_copies_in_parts_and_leaves_none(

@@ -8,6 +8,7 @@ import pytest
 
 from raybackfill.errors import SpecError
 from raybackfill.storage.probe import DELETE
+from raybackfill.table.view import View
 from tests.faults.crashes import Kept, Watched, deaths
 from tests.faults.shapes import ALWAYS, UNPROBED
 from tests.stores import Ignoring, backfill, this_process
@@ -184,3 +185,25 @@ def test_after_closing_the_paths_left_without_rows_are_filled_again() -> None:
         )
     assert lake.table()["dt=2025-01-01"] == [(10, 4), (10, 4), (11, 4), (11, 4)]
     assert json.loads(lake.store.read(lake.keys("/versions/")[-1]).to_pybytes())["version"] == 2
+
+
+NONE_OF_THE_SECOND_DAY = """
+name: none
+source: {uri: /lake/raw, path: "dt={dt:%Y-%m-%d}/*"}
+transform: {sql: "select id, value, dt from input where id < 0"}
+scope: {start: 2025-01-02, end: 2025-01-03}
+target: {uri: /lake/gold/orders, partition_by: [dt], on_empty: remove}
+"""
+
+
+def test_a_publisher_of_an_older_run_that_wakes_up_afterwards_fills_nothing() -> None:
+    """The path is as it found it before its own publish: nothing lies there."""
+    lake = Lake()
+    lake.run()
+    sleeper = lake.opened().newest()
+    with this_process(lake.store):
+        backfill(NONE_OF_THE_SECOND_DAY).run(engine="inline").close()
+    second_day = f"{TARGET}/dt=2025-01-02/"
+    assert sleeper is not None and lake.keys(second_day) == []
+    View(lake.opened(), sleeper).publish()
+    assert lake.keys(second_day) == []

@@ -25,6 +25,7 @@ name: round{round}
 source: {{uri: {root}/raw, path: "dt={{dt:%Y-%m-%d}}/*"}}
 transform: {{sql: "select id, {round} as round, dt from input"}}
 target: {{uri: {root}/gold/orders, partition_by: [dt]}}
+shrink: 100%
 """
 
 
@@ -91,7 +92,7 @@ def check_readers(store: ObjectStore, root: str, uri: str) -> None:
             )
         reader.start()
         for number in range(1, ROUNDS):
-            backfill(CONFIG.format(round=number, root=uri)).run(engine="inline")
+            assert backfill(CONFIG.format(round=number, root=uri)).run(engine="inline").exit_code == 0
     reader.stop.set()
     reader.join(60)
     assert reader.broke is None, repr(reader.broke)
