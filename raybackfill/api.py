@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from raybackfill.code import Code, bundle_job, no_code
 from raybackfill.control.planning.identity.difference import Difference
 from raybackfill.control.planning.plan import Plan
+from raybackfill.endings.clean import clean
 from raybackfill.errors import FencedError, SpecError
 from raybackfill.observe import Listener, Silent
 from raybackfill.paths import PlanPaths, RunPaths, key_of
@@ -151,6 +153,11 @@ class Backfill:
         """Its runs, the newest first."""
         store = self._stores().state
         return [Run(opened) for opened in islice(newest_runs(store, self.spec), most)]
+
+    def clean(self, *, apply: bool = False) -> dict[str, Any]:
+        """What attempts of its runs left that nobody can need any more (the document of `clean --json`);
+        with `apply` it is removed. Runs may be open, and worked on meanwhile."""
+        return clean(newest_runs(self._stores().state, self.spec), apply=apply)
 
     def unfinished_run(self) -> Run:
         """Its newest run, to go on with. SpecError (exit code 4) where that is unfinished, and of another

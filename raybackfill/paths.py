@@ -150,6 +150,11 @@ class RunPaths:
     def attempt(self, unit: str, attempt: str) -> str:
         return join(self.staged, unit, attempt)
 
+    def attempt_of(self, key: str) -> tuple[str, str] | None:
+        """The unit and attempt that an object in the `staged` folder is of; None for any other."""
+        parts = key.removeprefix(self.staged).split("/")
+        return (parts[0], parts[1]) if key.startswith(self.staged) and len(parts) == 3 else None
+
     def staged_file(self, unit: str, attempt: str, index: int) -> str:
         """Does not end in .parquet: a glob over the state reads no staged rows."""
         return join(self.attempt(unit, attempt), f"part-{index:05d}.staged")

@@ -34,6 +34,7 @@ LOOKS_MAX = 3
 
 Look = Callable[[Asked], Verdict]
 REPAIRABLE = ("stopped", "staged", "published")
+TAKEN_BACK = ("rolling_back", "rolled_back")
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,14 @@ class Proving:
 
     def now(self, engine: Engine, ledger: Ledger, read_back: str) -> Proof:
         """As it lies now: in the table where the run is published, else as it was staged."""
-        if ledger.state == "closed":
+        if ledger.state in TAKEN_BACK or (ledger.state == "closed" and not ledger.version):
             raise SpecError(
-                "the run is closed: what it staged is gone, and cannot be looked at again",
+                f"a run that is {ledger.state} has nothing left to be proved",
                 where=self.paths.run_id,
                 next="see what the journal says of it: raybackfill status RUN",
             )
-        version = self.table.version(ledger.version) if ledger.state == "published" else None
+        is_shown = ledger.state in ("published", "closed")
+        version = self.table.version(ledger.version) if is_shown else None
         if version is None:
             return Proof(self.staged(engine, ledger, read_back))
         newest = self.table.newest() or version

@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 from raybackfill.control.planning.plan import Plan
 from raybackfill.control.proving.gate import Gate
 from raybackfill.control.proving.verification import verify_document
+from raybackfill.endings.clean import clean
 from raybackfill.endings.close import close
 from raybackfill.endings.rollback import rollback
 from raybackfill.errors import SpecError
@@ -164,11 +165,16 @@ class Run:
         return Run(self._opened, rollback(self._opened, listener or Silent(), take_over=take_over))
 
     def close(self, *, listener: Listener | None = None, take_over: bool = False) -> Run:
-        """Let go of what it staged and replaced: then it can neither be taken back nor looked at again, and
+        """Let go of what it staged and replaced: then it cannot be taken back, and
         readers of older versions no longer find their files. The table stays as it is. A run that
         stopped is given up so. Safe to repeat."""
         close(self._opened, listener or Silent(), take_over=take_over)
         return Run(self._opened)
+
+    def clean(self, *, apply: bool = False) -> dict[str, Any]:
+        """What its attempts left that nobody can need any more (the document of `clean --json`); with
+        `apply` it is removed. A run may be open, and worked on meanwhile."""
+        return clean([self._opened], apply=apply)
 
     def _proved(self, proof: Proof, repaired: int) -> dict[str, Any]:
         status = self.status()

@@ -17,7 +17,10 @@ from raybackfill.spec import read_spec
 from raybackfill.storage import ObjectInfo
 from raybackfill.storage.memory import MemoryStore
 
-VERBS = ("page", "head", "read", "open", "put", "upload", "copy", "refuses_copy", "delete", "refuses_delete")
+VERBS = (
+    *("page", "head", "read", "open", "put", "upload", "copy", "refuses_copy", "delete", "refuses_delete"),
+    *("uploads", "abandon"),
+)
 CHANGES = ("put", "copy", "refuses_copy", "delete", "refuses_delete", "commit")
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raybackfill import api
-from raybackfill.cli.reconciled import reconciled_lines
+from raybackfill.cli.showing.reconciled import reconciled_lines
 from raybackfill.control.proving.reconciling import EXAMPLES_MAX, ROWS_MAX
 from raybackfill.spec.fields import QUERY, RECONCILE
 from tests.written import reconciled

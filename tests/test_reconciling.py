@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from raybackfill.cli.reconciled import reconciled_lines
+from raybackfill.cli.showing.reconciled import reconciled_lines
 from raybackfill.errors import IntegrityError, RaybackfillError, SpecError
 from tests.bad_input.project import CONFIG, Project, day_rows, explained
 from tests.written import published_files, reconciled, staged_files

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from raybackfill.cli.clean import clean
 from raybackfill.cli.close import close
 from raybackfill.cli.demo import demo
 from raybackfill.cli.files import files
@@ -27,6 +28,9 @@ def main() -> None:
     """Rebuild historical data in object storage: find out what is wrong, plan, run, publish."""
 
 
-commands = (init, plan, run, resume, publish, status, verify, rollback, close, files, list_runs, schema, demo)
+commands = (
+    *(init, plan, run, resume, publish, status, verify, rollback, close, clean),
+    *(files, list_runs, schema, demo),
+)
 for command in commands:
     main.add_command(command)

@@ -15,7 +15,7 @@ import click
 
 from raybackfill.api import load
 from raybackfill.cli.frame import Common, common_options
-from raybackfill.cli.summary import plan_text, run_document, run_text
+from raybackfill.cli.showing.summary import plan_text, run_document, run_text
 from raybackfill.demo.lake import ORDERS, REVENUE
 from raybackfill.demo.shop import DAYS, DAYS_MIN, Shop
 from raybackfill.observe.words import amount, duration, plural, size

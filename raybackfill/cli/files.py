@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from raybackfill.cli.frame import CONFIG_SUFFIXES, Common, common_options, from_here, overrides, set_option
-from raybackfill.cli.summary import files_text
+from raybackfill.cli.showing.summary import files_text
 from raybackfill.reading import files_of
 from raybackfill.spec import StorageSpec
 

@@ -8,7 +8,7 @@ import click
 
 from raybackfill.api import Backfill
 from raybackfill.cli.frame import Common, common_options, overrides, run_command, scope_options
-from raybackfill.cli.summary import against_document, plan_text
+from raybackfill.cli.showing.summary import against_document, plan_text
 from raybackfill.control.planning.plan import Plan
 
 PLAN_ID = re.compile("[0-9a-f]{12}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from raybackfill.cli.frame import Common, common_options, overrides, set_option
-from raybackfill.cli.summary import run_document, run_text
+from raybackfill.cli.showing.summary import run_document, run_text
 
 
 @click.command()

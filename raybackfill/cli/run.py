@@ -13,7 +13,7 @@ from raybackfill.cli.frame import (
     scope_options,
     stopping,
 )
-from raybackfill.cli.summary import plan_text, run_document, run_text
+from raybackfill.cli.showing.summary import plan_text, run_document, run_text
 
 
 @click.command()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from raybackfill.control.proving.closing import empty_files_of, may_go
-from raybackfill.model import Version
+from raybackfill.model import TableFile, Version
 from raybackfill.paths import RunPaths
 from raybackfill.storage.listing import list_objects
 from raybackfill.storage.parallel import in_parallel
@@ -31,20 +31,18 @@ def let_go(table: Table, run: RunPaths, *, deletes_on_condition: bool) -> Freed:
     newest = _without_in_symlinks(table, run)
     listing = table.listing()
     shown = table.shown(newest, listing)
-    found = [(row["key"], row["tag"], row["size"]) for row in _leftovers(table, run)]
-    going = may_go([key for key, _, _ in found], newest, shown)
-    leftovers = [each for each in found if each[0] in going]
+    going = _going(table, run, newest, shown)
     tags = {row["path"]: row["tag"] for row in listing.to_pylist()}
     empties = [file for file in empty_files_of(run.root, shown) if file.path in tags]
 
     def remove(item: tuple[str, str, int]) -> int:
         return item[2] if table.state_store.delete(item[0], tag=item[1]) else 0
 
-    freed = in_parallel(remove, leftovers)
+    freed = in_parallel(remove, going)
     if not deletes_on_condition:
-        return Freed(len(leftovers), sum(freed), len(empties))
+        return Freed(len(going), sum(freed), len(empties))
     in_parallel(lambda file: table.store.delete(table.paths.file(file.path), tag=tags[file.path]), empties)
-    return Freed(len(leftovers) + len(empties), sum(freed) + sum(file.size for file in empties), 0)
+    return Freed(len(going) + len(empties), sum(freed) + sum(file.size for file in empties), 0)
 
 
 def _without_in_symlinks(table: Table, run: RunPaths) -> Version | None:
@@ -58,6 +56,20 @@ def _without_in_symlinks(table: Table, run: RunPaths) -> Version | None:
     return newest
 
 
-def _leftovers(table: Table, run: RunPaths) -> Iterator[dict[str, Any]]:
+def leftovers(table: Table, run: RunPaths) -> list[tuple[str, str, int]]:
+    """Key, tag and size of what is left of a run that is closed, and nobody needs."""
+    newest = table.newest()
+    return _going(table, run, newest, table.shown(newest, table.listing()))
+
+
+def _going(
+    table: Table, run: RunPaths, newest: Version | None, shown: Mapping[str, TableFile]
+) -> list[tuple[str, str, int]]:
+    found = [(row["key"], row["tag"], row["size"]) for row in _objects(table, run)]
+    going = may_go([key for key, _, _ in found], newest, shown)
+    return [each for each in found if each[0] in going]
+
+
+def _objects(table: Table, run: RunPaths) -> Iterator[dict[str, Any]]:
     for folder in run.let_go:
         yield from list_objects(table.state_store, folder).to_pylist()

@@ -47,6 +47,14 @@ class Page:
     after: str | None
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """A large object whose upload was begun and neither finished nor given up; `id` names that upload."""
+
+    key: str
+    id: str
+
+
 class Upload(Protocol):
     """A new object that nobody sees until `commit`. Leaving without it leaves nothing visible."""
 
@@ -126,6 +134,13 @@ class ObjectStore(Protocol):
     def refuses_delete(self, key: str, *, tag: str) -> bool:
         """Whether the store itself refuses to remove an object that has not this tag. It is found out by
         trying, and where it is not so, the object is gone."""
+
+    def uploads(self, prefix: str) -> list[Unfinished]:
+        """Uploads below the prefix that were begun and not ended: of a process that died, or one that is
+        still at it. None where a store has no such thing."""
+
+    def abandon(self, key: str, upload: str) -> None:
+        """Throw an unfinished upload away; one that is gone is no error."""
 
 
 def allows(there: ObjectInfo | None, *, create: bool, replaces: str | None) -> bool:

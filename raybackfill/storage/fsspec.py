@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from fsspec import AbstractFileSystem, get_filesystem_class
 
 from raybackfill.errors import RaybackfillError, SpecError, TransientError
-from raybackfill.storage import LISTING, ObjectInfo, Page, Upload
+from raybackfill.storage import LISTING, ObjectInfo, Page, Unfinished, Upload
 from raybackfill.storage.meter import Meter
 from raybackfill.storage.pins import modified_microseconds, tag_of
 from raybackfill.storage.reading import EMPTY, changed, gone, open_ranges, span
@@ -148,6 +148,12 @@ class FsspecStore:
         self._refuse(key)
 
     def refuses_delete(self, key: str, *, tag: str) -> NoReturn:
+        self._refuse(key)
+
+    def uploads(self, prefix: str) -> list[Unfinished]:
+        return []
+
+    def abandon(self, key: str, upload: str) -> NoReturn:
         self._refuse(key)
 
     def _refuse(self, key: str) -> NoReturn:

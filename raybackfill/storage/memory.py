@@ -11,7 +11,7 @@ from threading import Lock
 import pyarrow as pa
 
 from raybackfill.errors import IntegrityError
-from raybackfill.storage import LISTING, ObjectInfo, Page, allows
+from raybackfill.storage import LISTING, ObjectInfo, Page, Unfinished, allows
 from raybackfill.storage.meter import Meter
 from raybackfill.storage.reading import changed, gone, span
 
@@ -155,6 +155,12 @@ class MemoryStore:
 
     def refuses_delete(self, key: str, *, tag: str) -> bool:
         return not self.delete(key, tag=tag)
+
+    def uploads(self, prefix: str) -> list[Unfinished]:
+        return []
+
+    def abandon(self, key: str, upload: str) -> None:
+        pass
 
     def _pinned(self, key: str, tag: str | None) -> bytes:
         with self._lock:

@@ -85,8 +85,11 @@ class Shop:
 
     def staged(self) -> list[str]:
         """Keys of the staged files, in the order of their days."""
-        keys = [key for key in self.keys("/lake/gold/_raybackfill/") if key.endswith(".staged")]
-        return sorted(keys, key=lambda key: self.rows(key)[0]["id"])
+        return sorted(self.staged_keys(), key=lambda key: self.rows(key)[0]["id"])
+
+    def staged_keys(self) -> list[str]:
+        """The same, in the order of keys, whatever is in them."""
+        return [key for key in self.keys("/lake/gold/_raybackfill/") if key.endswith(".staged")]
 
     def published(self) -> list[str]:
         return self.keys(f"{TABLE}/")

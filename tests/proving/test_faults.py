@@ -9,6 +9,7 @@ import pytest
 from raybackfill.errors import RaybackfillError
 from tests.proving.faults import PUBLISHED, SLIPS, STAGED, Fault, Slip
 from tests.proving.shop import Shop, expected
+from tests.stores import this_process
 
 
 @pytest.fixture
@@ -97,3 +98,32 @@ def test_without_read_back_files_are_still_looked_at(shop: Shop) -> None:
     assert (found["result"], found["units_read_back"]) == ("passed", 0)
     STAGED[0].harm(shop)
     assert failed_checks(shop.verify(read_back="none")) == {"tag"}
+
+
+def test_what_is_published_is_proved_after_the_run_was_closed(shop: Shop) -> None:
+    shop.run(publish=True)
+    with this_process(shop.store):
+        shop.asked.newest_run().close()
+    assert shop.staged() == []
+    assert shop.verify()["result"] == "passed"
+    PUBLISHED[0].harm(shop)
+    assert failed_checks(shop.verify()) == {"tag", "readable"}
+    with pytest.raises(RaybackfillError, match="a run that is closed is not repaired"):
+        shop.verify(repair=True)
+
+
+def test_a_run_that_was_taken_back_has_nothing_to_prove(shop: Shop) -> None:
+    shop.run(publish=True)
+    with this_process(shop.store):
+        assert shop.asked.newest_run().rollback().status()["state"] == "rolled_back"
+    with pytest.raises(RaybackfillError, match="nothing left to be proved"):
+        shop.verify()
+
+
+def test_a_repaired_run_can_be_taken_back(shop: Shop) -> None:
+    shop.run(publish=True)
+    PUBLISHED[0].harm(shop)
+    assert shop.verify(repair=True)["result"] == "passed"
+    with this_process(shop.store):
+        assert shop.asked.newest_run().rollback().status()["state"] == "rolled_back"
+    assert {path: rows for path, rows in shop.table().items() if rows} == {}

@@ -20,7 +20,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from raybackfill.errors import IntegrityError, SpecError
-from raybackfill.storage import LISTING, ObjectInfo, Page, allows
+from raybackfill.storage import LISTING, ObjectInfo, Page, Unfinished, allows
 from raybackfill.storage.local import files
 from raybackfill.storage.local.files import tag_of, translating
 from raybackfill.storage.local.walk import OURS, Found, walk
@@ -163,6 +163,13 @@ class LocalStore:
 
     def refuses_delete(self, key: str, *, tag: str) -> bool:
         return not self.delete(key, tag=tag)
+
+    def uploads(self, prefix: str) -> list[Unfinished]:
+        """None: the temporary files of a process that died do not say for which key they were."""
+        return []
+
+    def abandon(self, key: str, upload: str) -> None:
+        pass
 
     def _temporary_path(self, key: str) -> Path:
         """A new name on the key's file system; the key's folder exists afterwards."""

@@ -78,6 +78,12 @@ class S3Client:
         bucket, start = split(prefix)
         return self._send("ListObjectsV2", prefix, NOTHING, {"Bucket": bucket, "Prefix": start, **parameters})
 
+    def list_uploads(self, prefix: str, **parameters: str) -> Any:
+        """The reply of one ListMultipartUploads."""
+        bucket, start = split(prefix)
+        asked = {"Bucket": bucket, "Prefix": start, **parameters}
+        return self._send("ListMultipartUploads", prefix, NOTHING, asked)
+
     def _send(self, operation: str, where: str, expected: frozenset[str], parameters: dict[str, Any]) -> Any:
         self._reach()
         try:

@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from raybackfill.errors import IntegrityError, TransientError
 from raybackfill.spec.values import StorageSpec
-from raybackfill.storage import LISTING, ObjectInfo, Page, allows
+from raybackfill.storage import LISTING, ObjectInfo, Page, Unfinished, allows
 from raybackfill.storage.meter import Meter
 from raybackfill.storage.reading import EMPTY, changed, gone, open_ranges
 from raybackfill.storage.s3.client import S3Client, split
 from raybackfill.storage.s3.errors import CONFLICT, NETWORK_ERRORS, UNKNOWN, UNMET, Refusal, translated
-from raybackfill.storage.s3.uploads import STAMP, S3Upload, copy_in_parts
+from raybackfill.storage.s3.uploads import GONE, STAMP, S3Upload, copy_in_parts
 
 WHOLE_BYTES_MAX = 64 * 1024 * 1024
 """Objects up to here are fetched in one request when most of them will be read."""
@@ -230,6 +230,23 @@ class S3Store:
         if reply.code == "InvalidRange":
             return EMPTY
         raise changed(f"s3://{key}", tag or "", f"{there.tag} again, having been another meanwhile")
+
+    def uploads(self, prefix: str) -> list[Unfinished]:
+        bucket, _ = split(prefix)
+        found: list[Unfinished] = []
+        parameters: dict[str, str] = {}
+        while True:
+            reply = self._client.list_uploads(prefix, **parameters)
+            found += [Unfinished(f"{bucket}/{u['Key']}", u["UploadId"]) for u in reply.get("Uploads", ())]
+            if not reply.get("IsTruncated"):
+                return found
+            parameters = {
+                "KeyMarker": reply["NextKeyMarker"],
+                "UploadIdMarker": reply["NextUploadIdMarker"],
+            }
+
+    def abandon(self, key: str, upload: str) -> None:
+        self._client.call("AbortMultipartUpload", key, expected=GONE, UploadId=upload)
 
     def _check(self, key: str, tag: str | None) -> ObjectInfo:
         there = self.head(key)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from raybackfill.api import Run
-from raybackfill.cli.reconciled import reconciled_lines
+from raybackfill.cli.showing.reconciled import reconciled_lines
 from raybackfill.control.planning.identity.difference import Difference
 from raybackfill.control.planning.identity.words import difference_document, in_words
 from raybackfill.control.planning.plan import Plan
@@ -131,6 +131,22 @@ def _finding(finding: Mapping[str, Any]) -> str:
     return (
         f"{finding['check']}: {partition}{finding['where']}: "
         f"expected {finding['expected']}, found {finding['found']}"
+    )
+
+
+def clean_text(found: Mapping[str, Any]) -> str:
+    what = plural(found["files"], "file") + (
+        f" and {plural(found['uploads'], 'unfinished upload')}" if found["uploads"] else ""
+    )
+    done = "removed" if found["applied"] else "may go"
+    return _lines(
+        f"{what} of attempts that lost, {size(found['bytes'])}, {done}",
+        *(
+            (run["state"], f"{run['run_id']}: {plural(run['files'], 'file')}, {size(run['bytes'])}")
+            for run in found["runs"]
+            if run["files"] or run["uploads"]
+        ),
+        *((("next", found["next"]),) if found["next"] else ()),
     )
 
 
