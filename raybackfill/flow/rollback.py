@@ -58,7 +58,11 @@ def take_back(table: Table, run: Published, *, epoch: int, at: str) -> Version |
         listing = table.listing()
         found = undo(versions, paths.run_id, listing, table.shown(versions[-1], listing))
         if isinstance(found, Gate):
-            return found
+            if not table.has_version(versions[-1].number + 1):
+                return found
+            # A version came while this one looked: what it found changed may be the work of another
+            # driver that takes the same run back.
+            continue
         number = versions[-1].number + 1
         stamp = f"{paths.run_id}.{number}.{epoch}"
         restored = _restored(table.state_store, paths, found.restored, number, epoch, stamp)
