@@ -65,17 +65,6 @@ def finish(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def start_writing(file: BinaryIO, start: int) -> int:
-    """Let the disk begin with what was written from `start` on, while more is made: the sync at the end
-    would otherwise wait for all of it, and the processor with it. Gives where it ends. Advice that a
-    system does not know does no harm."""
-    file.flush()
-    end = file.tell()
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(file.fileno(), start, end - start, os.POSIX_FADV_DONTNEED)
-    return end
-
-
 def _new_time_ns() -> int:
     global _last_ns
     with _clock_lock:

@@ -195,10 +195,6 @@ class LocalStore:
             path.unlink(missing_ok=True)
 
 
-# Smaller steps cost calls, larger ones leave more for the sync at the end.
-START_BYTES = 1_000_000
-
-
 class LocalUpload:
     """A file in the making, under a temporary name until `commit` has synced and placed it."""
 
@@ -207,14 +203,10 @@ class LocalUpload:
         self._temporary = temporary
         self._file = file
         self._meter = meter
-        self._written = 0
-        self._started = 0
 
     def write(self, data: bytes | memoryview | pa.Buffer) -> None:
         with translating(self._key):
-            self._written += self._file.write(data)
-            if self._written - self._started >= START_BYTES:
-                self._started = files.start_writing(self._file, self._started)
+            self._file.write(data)
 
     def commit(self, *, create: bool = False, replaces: str | None = None) -> ObjectInfo | None:
         key = Path(self._key)
