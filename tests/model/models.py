@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.model import appending, journal, publish, redoing, units
+from tests.model import appending, journal, publish, redoing, replanning, units
 from tests.model.explorer import Explored, Explorer
 
 PATHS_LIMIT = "paths without conditional writes"
@@ -29,6 +29,7 @@ def right(*, quick: bool) -> list[Case]:
         Case("journal", lambda: journal.Journal(faults=2 if quick else 3)),
         Case("splitting", units.Splitting),
         Case("redoing", redoing.Redoing),
+        Case("replanning", replanning.Replanning),
         Case("cleaning", units.Cleaning),
         Case("publishing", publish.Publishing),
         Case("publishing, repaired", lambda: publish.Publishing(conditional=False, repairs=True)),
@@ -44,6 +45,7 @@ def wrong() -> list[Case]:
     tables: list[tuple[dict[str, str], Callable[[str], Any]]] = [
         (units.SPLITTING_RULES, units.Splitting),
         (redoing.RULES, redoing.Redoing),
+        (replanning.RULES, replanning.Replanning),
         (units.CLEANING_RULES, units.Cleaning),
         (publish.RULES, publish.Publishing),
         (appending.RULES, appending.Appending),

@@ -16,6 +16,10 @@ GOALS = {
     },
     "splitting": {"the receipt came before the split", "everything was handed in"},
     "redoing": {"a damaged unit was worked on again", "a receipt came for what was taken back"},
+    "replanning": {
+        "a driver died while it planned again, and another went on",
+        "what nothing happened to was kept",
+    },
     "cleaning": {"the loser's file was removed"},
     "publishing": {
         "all ended",
