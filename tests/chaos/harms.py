@@ -145,5 +145,7 @@ KINDS: dict[str, tuple[Harm, ...]] = {
     "worker, then node": (kill_worker, lose_node),
     "worker twice": (kill_worker, kill_worker),
     "cluster": (lose_cluster,),
+    "taken back": (),
 }
-"""What is done, in order; for "publish" when the run is being published, else after some receipts."""
+"""What is done, in order; for "publish" when the run is being published, else after some receipts. What is
+"taken back" is not harmed before: its rollback and its close are."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ def play(seed: int, clusters: Clusters, expected: dict[str, Any]) -> Seen:
         seen = _play(seed, project, clusters)
         assert project.table() == expected, "the table is not that of an undisturbed run"
         project.check_record()
+        if seen.kind == "taken back":
+            seen = replace(seen, done=_take_back(project))
     except BaseException as error:
         error.add_note(f"seed {seed}: what it left lies in {root}; its drivers' logs are log-*.jsonl")
         raise
@@ -84,6 +86,24 @@ def _play(seed: int, project: Project, clusters: Clusters) -> Seen:
         lost=sum(entry.get("fault") == "worker_lost" for entry in entries),
         attempts=sum(entry["kind"] in ("receipt", "failed") for entry in entries),
     )
+
+
+def _take_back(project: Project) -> tuple[str, ...]:
+    """Rollback and close, each killed once it has begun and asked for again. The table is then what it was
+    before the run."""
+    before = Project(project.root / "before")
+    before.write()
+    done = []
+    for command, begun, ended in (("rollback", "rolling_back", "rolled_back"), ("close", "closed", "closed")):
+        running = project.command(command, "orders.yaml")
+        if until(lambda: project.state() == begun, running):  # noqa: B023 (called at once)
+            running.kill()
+            done.append(f"{command} killed")
+        running.wait()
+        assert project.ended(project.command(command, "orders.yaml")) == 0
+        assert project.state() == ended
+    assert project.table() == before.table(), "the table is not what it was before the run"
+    return tuple(done)
 
 
 def _has_come(project: Project, kind: str, receipts: int) -> bool:
