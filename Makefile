@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench bench-quick model simulate chaos clean
+.PHONY: demo test lint bench bench-quick crashes model simulate chaos clean
 
 SIMULATED_SEEDS ?= 20000
 SEEDS ?= 100
@@ -26,6 +26,10 @@ bench: $(VENV)/.dev
 
 bench-quick: $(VENV)/.dev
 	$(BIN)/python -m benchmarks --quick
+
+# A crash at every single call of the store, for every shape of job; `make test` tries one in four.
+crashes: $(VENV)/.dev
+	RAYBACKFILL_CRASHES=all $(BIN)/python -m pytest tests/faults/test_crash.py tests/faults/test_publishes.py
 
 # Every interleaving of small models of the protocol, and the wrong rules they must find out.
 model: $(VENV)/.dev

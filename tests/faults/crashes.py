@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -25,6 +26,11 @@ from tests.faults.shapes import ALWAYS, UNPROBED, Shape
 from tests.stores import CHANGES, VERBS, Crashed, backfill, key_of_call, this_process
 
 AS_OF = "2025-02-01"
+ALL = os.environ.get("RAYBACKFILL_CRASHES") == "all"
+"""`make crashes` tries every death of every shape, `make test` some of each shape's."""
+EVERY = 1 if ALL else 4
+PAIRS, TRIPLES = (6, 2) if ALL else (2, 1)
+"""Of several deaths in a row so many are tried for each shape."""
 
 
 class Kept(MemoryStore):

@@ -15,12 +15,9 @@ import pytest
 
 from raybackfill.errors import TransientError
 from tests.faults.checks import check_every_death, check_goes_on, ended, rows_by_path, undisturbed
-from tests.faults.crashes import AS_OF, Kept, Scene, chains, deaths, set_scene
+from tests.faults.crashes import AS_OF, EVERY, PAIRS, TRIPLES, Kept, Scene, chains, deaths, set_scene
 from tests.faults.shapes import OLD, SHAPES, shape
 from tests.stores import CHANGES, Crashed, CrashingStore, this_process
-
-PAIRS, TRIPLES = 6, 2
-"""Of several deaths in a row so many are tried for each shape."""
 
 
 @pytest.fixture(params=SHAPES, ids=lambda shape: shape.name.replace(" ", "_"))
@@ -33,7 +30,7 @@ def scene_of(name: str, patch: pytest.MonkeyPatch, project: Path) -> Scene:
 
 
 def test_a_crash_at_every_call_ends_in_the_same_table(scene: Scene) -> None:
-    check_every_death(scene)
+    check_every_death(scene, EVERY)
 
 
 def test_crashes_in_a_row_end_in_the_same_table(scene: Scene) -> None:

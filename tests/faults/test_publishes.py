@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.checks import check_every_death, check_goes_on, undisturbed
-from tests.faults.crashes import Kept, Scene, chains, deaths, set_scene
+from tests.faults.crashes import EVERY, PAIRS, Kept, Scene, chains, deaths, set_scene
 from tests.faults.publishes import PUBLISHES
 from tests.stores import rows_of
-
-PAIRS = 6
 
 
 @pytest.fixture(params=PUBLISHES, ids=lambda shape: shape.name.replace(" ", "_"))
@@ -22,7 +20,7 @@ def scene(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_a_crash_at_every_call_ends_in_the_same_table(scene: Scene) -> None:
-    check_every_death(scene)
+    check_every_death(scene, EVERY)
 
 
 def test_crashes_in_a_row_end_in_the_same_table(scene: Scene) -> None:
