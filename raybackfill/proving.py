@@ -116,7 +116,7 @@ class Proving:
 
     def _published_files(self, version: Version) -> list[WrittenFile]:
         target = key_of(self.plan.recipe.spec.target.uri)
-        made = [file for file in version.files if file.staged]
+        made = [file for file in version.files if file.since == version.number and not file.is_empty]
         # A copy's tag may be another than its original's: it is asked for.
         infos = in_parallel(lambda file: self.stores.target.head(f"{target}/{file.path}"), made)
         return [

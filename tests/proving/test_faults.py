@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from raybackfill.errors import RaybackfillError
 from tests.proving.faults import PUBLISHED, SLIPS, STAGED, Fault, Slip
-from tests.proving.shop import Shop, expected
-from tests.stores import this_process
+from tests.proving.shop import CONFIG, Shop, expected
+from tests.stores import backfill, this_process
 
 
 @pytest.fixture
@@ -127,3 +128,14 @@ def test_a_repaired_run_can_be_taken_back(shop: Shop) -> None:
     with this_process(shop.store):
         assert shop.asked.newest_run().rollback().status()["state"] == "rolled_back"
     assert {path: rows for path, rows in shop.table().items() if rows} == {}
+
+
+def test_a_published_run_is_compared_by_its_own_rows_and_not_those_of_runs_before(shop: Shop) -> None:
+    """The second run is over one day; of the other two the table holds what the first one brought."""
+    shop.run(publish=True)
+    config = CONFIG.replace("transform:", "scope: {start: 2025-01-03, end: 2025-01-04}\ntransform:")
+    later = replace(shop, asked=backfill(config, shop.asked.root))
+    later.run(publish=True)
+    found = later.verify()
+    assert found["result"] == "passed", found["findings"]
+    assert found["reconcile"][0]["rows_target"] == 1
